@@ -1,0 +1,56 @@
+"""Shelly, the Supporting Shellfish: facial expressions, read on your own machine.
+
+The public surface::
+
+    from shelly_local import EmotionClassifier, VisualRecognition
+
+Names are loaded on first use, so that ``import shelly_local`` is immediate and needs
+neither torch nor Flask.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shelly_local.classifier import EmotionClassifier
+    from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
+    from shelly_local.visual_recognition import VisualRecognition
+
+__all__ = [
+    "CLASSES",
+    "EmotionClassifier",
+    "Face",
+    "FaceEmotion",
+    "PhotoEmotions",
+    "VisualRecognition",
+    "__version__",
+]
+
+_HOMES = {
+    "CLASSES": "shelly_local.results",
+    "EmotionClassifier": "shelly_local.classifier",
+    "Face": "shelly_local.results",
+    "FaceEmotion": "shelly_local.results",
+    "PhotoEmotions": "shelly_local.results",
+    "VisualRecognition": "shelly_local.visual_recognition",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("shelly-local")
+        except PackageNotFoundError:  # run from a checkout without an installation
+            return "0+unknown"
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

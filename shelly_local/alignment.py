@@ -1,0 +1,120 @@
+"""From five landmarks to an upright face of fixed size.
+
+One similarity transform (rotation, scale, shift) maps the landmarks of a face to a fixed
+template; the picture is resampled through it. Training and use go through ``align``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+#: Where the landmarks of FER2013 faces lie, in units of the picture's side: left eye, right
+#: eye, nose, left and right mouth corner, left and right as the viewer sees them. FER2013
+#: pictures are framed alike, so a photo aligned to their median looks to the model like its
+#: training pictures. Measured by ``python -m training.measure_template``.
+FER2013_TEMPLATE: NDArray[np.float64] = np.array(
+    [
+        [0.3080, 0.3935],
+        [0.6920, 0.3935],
+        [0.5000, 0.6117],
+        [0.3384, 0.7969],
+        [0.6616, 0.7969],
+    ]
+)
+
+
+def similarity_transform(source: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
+    """Least-squares similarity transform between point sets (Umeyama 1991).
+
+    Args:
+        source: (N, 2) points, at least two different ones.
+        target: (N, 2) points, in the order of ``source``.
+
+    Returns:
+        float64 (2, 3): ``target ~ matrix[:, :2] @ source + matrix[:, 2]``. Never mirrors.
+
+    Raises:
+        ValueError: shapes differ, or all source points coincide.
+    """
+    source = np.asarray(source, dtype=np.float64)
+    target = np.asarray(target, dtype=np.float64)
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2:
+        raise ValueError(f"need two (N, 2) arrays alike, got {source.shape} and {target.shape}")
+    mean_source, mean_target = source.mean(axis=0), target.mean(axis=0)
+    a, b = source - mean_source, target - mean_target
+    spread = float((a**2).sum())
+    if spread < 1e-12:
+        raise ValueError("the source points coincide: no transform is defined")
+    # In two dimensions the optimum has a closed form; no singular values are needed.
+    cosine = float((a * b).sum()) / spread
+    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / spread
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    return np.column_stack([rotation, mean_target - rotation @ mean_source])
+
+
+def align(
+    pixels: NDArray[np.uint8],
+    landmarks: ArrayLike,
+    *,
+    size: int,
+    template: ArrayLike = FER2013_TEMPLATE,
+) -> NDArray[np.uint8]:
+    """Cut out a face, turned upright and scaled so that its landmarks meet the template.
+
+    Where the face is larger than ``size``, pixels are averaged over their area first, so
+    that nothing aliases; what lies outside the picture repeats its border.
+
+    Args:
+        pixels: uint8 (H, W, 3) or (H, W).
+        landmarks: (5, 2), x and y in pixels of ``pixels``.
+        size: side of the result in pixels.
+        template: (5, 2) in units of the result's side.
+
+    Returns:
+        uint8 (size, size, 3) or (size, size).
+    """
+    to_crop = similarity_transform(landmarks, np.asarray(template) * size)
+    scale = float(np.hypot(to_crop[0, 0], to_crop[1, 0]))
+    # Corners of the result in the picture decide which part of it is needed at all.
+    inverse = np.linalg.inv(np.vstack([to_crop, [0.0, 0.0, 1.0]]))[:2]
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64)
+    corners = corners @ inverse[:, :2].T + inverse[:, 2]
+    margin = 2.0 / scale
+    x0, y0 = np.floor(corners.min(axis=0) - margin).astype(int)
+    x1, y1 = np.ceil(corners.max(axis=0) + margin).astype(int)
+    region = _cut(pixels, int(x0), int(y0), int(x1), int(y1))
+
+    # Shrink by area to twice the final resolution at most; the rest is bilinear.
+    factor = max(int(0.5 / scale), 1)
+    image = Image.fromarray(region)
+    if factor > 1:
+        image = image.reduce(factor)
+    # Pillow maps result to source, at pixel centres: shift into the region, then shrink.
+    linear = inverse[:, :2] / factor
+    offset = (inverse[:, 2] - [x0, y0]) / factor
+    coefficients = (*linear[0], offset[0], *linear[1], offset[1])
+    crop = image.transform(
+        (size, size),
+        Image.Transform.AFFINE,
+        tuple(float(value) for value in coefficients),
+        resample=Image.Resampling.BILINEAR if factor == 1 else Image.Resampling.BICUBIC,
+    )
+    return np.asarray(crop)
+
+
+def _cut(pixels: NDArray[np.uint8], x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
+    """A rectangle that may reach past the picture; there the border repeats."""
+    height, width = pixels.shape[:2]
+    inside = pixels[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    if inside.size == 0:  # wholly outside: the nearest border pixel
+        rows = np.clip(np.arange(y0, y1), 0, height - 1)
+        columns = np.clip(np.arange(x0, x1), 0, width - 1)
+        return np.ascontiguousarray(pixels[rows][:, columns])
+    before_y, after_y = max(-y0, 0), max(y1 - height, 0)
+    before_x, after_x = max(-x0, 0), max(x1 - width, 0)
+    if before_y or after_y or before_x or after_x:
+        pad = [(before_y, after_y), (before_x, after_x)] + [(0, 0)] * (pixels.ndim - 2)
+        inside = np.pad(inside, pad, mode="edge")
+    return np.ascontiguousarray(inside)

@@ -1,0 +1,66 @@
+"""Area-averaging reduction of any part of a picture to any size.
+
+One summed-area table (Crow 1984) of the picture serves every level of a pyramid and every
+window: a mean over a rectangle costs four look-ups, whatever its size. The windows of
+neighbouring results overlap where sizes do not divide, exactly as in torch's
+``interpolate(mode="area")``, with which MTCNN's weights are used elsewhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+
+class AreaSampler:
+    """Reduced copies of one picture.
+
+    Args:
+        pixels: uint8 (H, W, C).
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.height, self.width, channels = pixels.shape
+        # Unsigned arithmetic may wrap around: differences of sums below 2**32 stay right.
+        self._table = np.zeros((self.height + 1, self.width + 1, channels), dtype=np.uint32)
+        inner = self._table[1:, 1:]
+        np.cumsum(pixels, axis=0, dtype=np.uint32, out=inner)
+        np.cumsum(inner, axis=1, out=inner)
+
+    def resized(self, width: int, height: int) -> Floats:
+        """The whole picture at another size: float32 (1, height, width, C), 0..255."""
+        whole = np.array([[0, 0, self.width, self.height]])
+        return self.windows(whole, width, height)
+
+    def windows(self, boxes: NDArray[np.integer], width: int, height: int) -> Floats:
+        """Several windows, all at one size.
+
+        Args:
+            boxes: integer (N, 4): x0, y0, x1, y1, inside the picture, not empty.
+
+        Returns:
+            float32 (N, height, width, C), 0..255.
+        """
+        left, right = _edges(boxes[:, 0], boxes[:, 2], width)
+        top, bottom = _edges(boxes[:, 1], boxes[:, 3], height)
+        table = self._table
+        upper, lower = top[:, :, None], bottom[:, :, None]
+        first, last = left[:, None, :], right[:, None, :]
+        sums = table[lower, last]
+        sums -= table[upper, last]
+        sums -= table[lower, first]
+        sums += table[upper, first]
+        counts = (lower - upper) * (last - first)
+        return np.asarray(sums / counts[..., None].astype(np.float32), dtype=np.float32)
+
+
+def _edges(start: Indices, stop: Indices, count: int) -> tuple[Indices, Indices]:
+    """First and past-the-last pixel of each of ``count`` parts of N spans: two (N, count)."""
+    span = (stop - start)[:, None]
+    part = np.arange(count)[None]
+    first = start[:, None] + part * span // count
+    last = start[:, None] - (-(part + 1) * span // count)
+    return first, last

@@ -1,0 +1,90 @@
+"""The console command ``shelly``: parses the arguments and turns failures into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from shelly_local import __version__
+from shelly_local.commands import classify, web
+from shelly_local.errors import ShellyError
+from shelly_local.output import complain
+
+# What a shell reports for a process ended by a signal: 128 + its number.
+EXIT_INTERRUPTED = 130  # SIGINT
+EXIT_BROKEN_PIPE = 141  # SIGPIPE
+
+DESCRIPTION = """\
+Shelly, the Supporting Shellfish, reads the expression of every face in a photo.
+Everything happens on this machine; no photo leaves it.
+"""
+
+EXAMPLES = """\
+examples:
+  shelly classify me.jpg            a table of the faces and their expressions
+  shelly classify photos --json     a folder, as JSON Lines
+  shelly web --open                 Shelly's page, in the browser
+
+shelly COMMAND --help explains a command.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``shelly`` with all subcommands; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="shelly",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"shelly {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    classify.add_parser(subparsers)
+    web.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``shelly`` with the given arguments.
+
+    Args:
+        argv: the arguments without the program's name; default ``sys.argv[1:]``.
+
+    Returns:
+        The exit code: 0 all fine, 1 something failed, 2 no command was given,
+        130 interrupted with Ctrl-C, 141 the reader of the output went away.
+
+    Raises:
+        SystemExit: by argparse, code 0 for ``--help`` and ``--version`` and code 2
+            for wrong usage.
+    """
+    parser = build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+        if "execute" not in arguments:
+            parser.print_help(sys.stderr)
+            return 2
+        return int(arguments.execute(arguments))
+    except ShellyError as error:
+        complain(error.description)
+        return 1
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_BROKEN_PIPE
+    finally:
+        _finish_stdout()
+
+
+def _finish_stdout() -> None:
+    """Flush standard output now, so that the interpreter has nothing to complain of later."""
+    if sys.stdout is None:  # closed by whoever started the process
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

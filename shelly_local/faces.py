@@ -1,0 +1,306 @@
+"""Faces in a picture: MTCNN on ONNX Runtime.
+
+Multi-task cascaded convolutional networks (Zhang et al. 2016, doi:10.1109/LSP.2016.2603342)
+with the weights of facenet-pytorch: P-Net proposes windows on an image pyramid, R-Net
+refines them, O-Net decides and places five landmarks. Thresholds, pyramid and rounding are
+those of facenet-pytorch's ``MTCNN``, so that both find the same faces.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shelly_local.area import AreaSampler
+from shelly_local.results import Face
+from shelly_local.runtime import bundled_model, load_weights, read_description, start_session
+
+Floats = NDArray[np.float32]
+
+#: Smallest face that is looked for: in pixels, and as a share of the picture's longer side.
+MIN_FACE_PIXELS = 20.0
+MIN_FACE_SHARE = 0.025
+#: Least probability of a face after P-, R- and O-Net.
+THRESHOLDS = (0.6, 0.7, 0.7)
+#: Each level of the pyramid has half the pixels of the one before.
+PYRAMID_FACTOR = 0.709
+#: Side of P-Net's window and distance of its answers, in pixels of a pyramid level.
+CELL, STRIDE = 12, 2
+#: Overlap above which the weaker window goes: within a level, between levels, after R-Net,
+#: after O-Net (there as share of the smaller box).
+OVERLAPS = (0.5, 0.7, 0.7, 0.7)
+#: Windows handed from P-Net to R-Net at most, best first: bounds time on textured pictures.
+MAX_CANDIDATES = 1500
+
+#: Second looks, taken when nothing was found, at faces that fill the whole picture: MTCNN
+#: wants to see what surrounds a face. Kind of border and its share of the picture's side;
+#: measured on FER2013's public part (400 faces enlarged to 200 pixels): the first look
+#: finds 80 %, the mirrored border brings it to 96 %, the grey one adds some of the rest.
+SECOND_LOOKS = (("symmetric", 1.0), ("grey", 0.25))
+#: Longer side of the picture in a second look, in pixels.
+SECOND_LOOK_SIDE = 200
+#: Thresholds of a second look: a face that fills the picture is likelier than elsewhere.
+SECOND_LOOK_THRESHOLDS = (0.4, 0.3, 0.6)
+#: In return, its face must cover this share of the picture, with half its box inside.
+SECOND_LOOK_COVER = 0.2
+
+
+@dataclass
+class _Candidates:
+    """Windows on their way through the cascade: (N, 4) boxes and (N,) probabilities."""
+
+    boxes: Floats
+    scores: Floats
+
+    def pick(self, index: NDArray[Any]) -> _Candidates:
+        return _Candidates(self.boxes[index], self.scores[index])
+
+
+class FaceDetector:
+    """Finds faces and their landmarks. Thread-safe; load once and share.
+
+    Args:
+        folder: model directory with ``mtcnn.json``; the bundled one by default.
+        threads: threads of one detection; None for one per core.
+
+    Raises:
+        ModelError: the model directory is missing or damaged.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] | None = None, *, threads: int | None = None
+    ) -> None:
+        path = Path(folder) if folder is not None else bundled_model("mtcnn")
+        description = read_description(path / "mtcnn.json")
+        self._pnet, self._rnet, self._onet = (
+            start_session(load_weights(path, description, name), threads=threads, fixed_shape=False)
+            for name in ("pnet", "rnet", "onet")
+        )
+
+    def detect(self, pixels: NDArray[np.uint8], *, min_face: float | None = None) -> list[Face]:
+        """Every face, largest first; an empty list is an ordinary answer.
+
+        A picture in which nothing is found is looked at once more with a border around it:
+        MTCNN misses faces that fill the whole picture.
+
+        Args:
+            pixels: uint8 (H, W, 3), RGB, upright, of any size.
+            min_face: smallest face to look for, in pixels; by default 20 or 2.5 % of the
+                longer side, whichever is more.
+
+        Raises:
+            ValueError: not a uint8 RGB array, or ``min_face`` below 12.
+        """
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            raise ValueError(f"pixels must be uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
+        if min_face is None:
+            min_face = max(MIN_FACE_PIXELS, MIN_FACE_SHARE * max(pixels.shape[:2]))
+        if min_face < CELL:
+            raise ValueError(f"min_face must be at least {CELL} pixels, got {min_face}")
+        faces = self._cascade(AreaSampler(pixels), min_face, THRESHOLDS)
+        if not faces:
+            faces = self._second_look(pixels)
+        return sorted(faces, key=lambda face: face.area, reverse=True)
+
+    def _second_look(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        """Look for one face that fills the picture: with a border, at a size that suits."""
+        height, width = pixels.shape[:2]
+        scale = SECOND_LOOK_SIDE / max(height, width)
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+        for kind, share in SECOND_LOOKS:
+            border = round(share * min(size))
+            padding = ((border, border), (border, border), (0, 0))
+            if kind == "grey":
+                padded = np.pad(np.asarray(image), padding, constant_values=127)
+            else:
+                padded = np.pad(np.asarray(image), padding, mode="symmetric")
+            found = self._cascade(AreaSampler(padded), min(size) / 3, SECOND_LOOK_THRESHOLDS)
+            moved = [_moved(face, border, width / size[0], height / size[1]) for face in found]
+            filling = [face for face in moved if _cover(face, width, height) >= SECOND_LOOK_COVER]
+            if filling:
+                return [max(filling, key=lambda face: _cover(face, width, height))]
+        return []
+
+    def _cascade(
+        self, picture: AreaSampler, min_face: float, thresholds: tuple[float, float, float]
+    ) -> list[Face]:
+        candidates = self._propose(picture, max(min_face, CELL), thresholds[0])
+        if not len(candidates.boxes):
+            return []
+        candidates = self._refine(picture, candidates, thresholds[1])
+        if not len(candidates.boxes):
+            return []
+        return self._decide(picture, candidates, thresholds[2])
+
+    def _propose(self, picture: AreaSampler, min_face: float, threshold: float) -> _Candidates:
+        """P-Net on every level of the pyramid."""
+        width, height = picture.width, picture.height
+        scale = CELL / min_face
+        boxes, scores, moves = [], [], []
+        while min(width, height) * scale >= CELL:
+            size = int(width * scale + 1), int(height * scale + 1)
+            level = _network_input(picture.resized(*size))
+            regression, probability = self._pnet.run(None, {"pictures": level})
+            rows, columns, candidates = _windows(probability[0, 1], scale, threshold)
+            keep = _suppress(candidates.boxes, candidates.scores, OVERLAPS[0])
+            boxes.append(candidates.boxes[keep])
+            scores.append(candidates.scores[keep])
+            moves.append(regression[0, :, rows[keep], columns[keep]])
+            scale *= PYRAMID_FACTOR
+        if not boxes:
+            return _Candidates(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        all_boxes, all_scores = np.concatenate(boxes), np.concatenate(scores)
+        keep = _suppress(all_boxes, all_scores, OVERLAPS[1])[:MAX_CANDIDATES]
+        sides = all_boxes[keep, 2:] - all_boxes[keep, :2]
+        moved = all_boxes[keep] + np.concatenate(moves)[keep] * np.tile(sides, 2)
+        return _Candidates(_squared(moved), all_scores[keep])
+
+    def _refine(
+        self, picture: AreaSampler, candidates: _Candidates, threshold: float
+    ) -> _Candidates:
+        """R-Net on the proposed windows."""
+        candidates, crops = _cut_out(picture, candidates, 24)
+        if not len(crops):
+            return candidates
+        regression, probability = self._rnet.run(None, {"pictures": _network_input(crops)})
+        scores = probability[:, 1]
+        passed = np.flatnonzero(scores > threshold)
+        keep = passed[_suppress(candidates.boxes[passed], scores[passed], OVERLAPS[2])]
+        boxes = _regressed(candidates.boxes[keep], regression[keep])
+        return _Candidates(_squared(boxes), scores[keep])
+
+    def _decide(
+        self, picture: AreaSampler, candidates: _Candidates, threshold: float
+    ) -> list[Face]:
+        """O-Net: final boxes, probabilities and landmarks."""
+        candidates, crops = _cut_out(picture, candidates, 48)
+        if not len(crops):
+            return []
+        regression, points, probability = self._onet.run(None, {"pictures": _network_input(crops)})
+        scores = probability[:, 1]
+        passed = np.flatnonzero(scores > threshold)
+        boxes = candidates.boxes[passed]
+        sides = boxes[:, 2:] - boxes[:, :2] + 1
+        # Five x, then five y, as shares of the window.
+        shares = points[passed].reshape(-1, 2, 5).transpose(0, 2, 1)
+        landmarks = boxes[:, None, :2] + shares * sides[:, None, :] - 1
+        boxes = _regressed(boxes, regression[passed])
+        keep = _suppress(boxes, scores[passed], OVERLAPS[3], of_smaller=True)
+        return [
+            Face(
+                box=_box(boxes[index]),
+                landmarks=tuple((float(x), float(y)) for x, y in landmarks[index]),
+                confidence=min(float(scores[passed[index]]), 1.0),
+            )
+            for index in keep
+            if boxes[index, 0] < boxes[index, 2] and boxes[index, 1] < boxes[index, 3]
+        ]
+
+
+def _network_input(pictures: Floats) -> Floats:
+    """RGB (N, H, W, 3), 0..255, to (N, 3, H, W), about -1 to 1 as MTCNN was trained."""
+    return np.ascontiguousarray(((pictures - 127.5) * 0.0078125).transpose(0, 3, 1, 2))
+
+
+def _windows(
+    probability: Floats, scale: float, threshold: float
+) -> tuple[NDArray[Any], NDArray[Any], _Candidates]:
+    """Cells of P-Net's answer above the threshold, and their windows in the picture."""
+    rows, columns = np.nonzero(probability >= threshold)
+    corner = np.stack([columns, rows], axis=1) * STRIDE
+    first = np.floor((corner + 1) / scale)
+    last = np.floor((corner + CELL) / scale)
+    boxes = np.concatenate([first, last], axis=1).astype(np.float32)
+    return rows, columns, _Candidates(boxes, probability[rows, columns])
+
+
+def _cut_out(
+    picture: AreaSampler, candidates: _Candidates, side: int
+) -> tuple[_Candidates, Floats]:
+    """The windows' pixels at R- or O-Net's input size; windows outside the picture go."""
+    edges = np.trunc(candidates.boxes).astype(np.intp)
+    edges[:, :2] = np.maximum(edges[:, :2], 1) - 1  # MTCNN counts pixels from 1
+    edges[:, 2] = np.minimum(edges[:, 2], picture.width)
+    edges[:, 3] = np.minimum(edges[:, 3], picture.height)
+    keep = np.flatnonzero((edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1]))
+    return candidates.pick(keep), picture.windows(edges[keep], side, side)
+
+
+def _regressed(boxes: Floats, regression: Floats) -> Floats:
+    """Move box edges by the network's answer, given as shares of the sides."""
+    sides = boxes[:, 2:] - boxes[:, :2] + 1
+    return np.asarray(boxes + regression * np.tile(sides, 2), dtype=np.float32)
+
+
+def _squared(boxes: Floats) -> Floats:
+    """Grow each box to a square around its centre."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    longest = sides.max(axis=1, keepdims=True)
+    first = boxes[:, :2] + sides * 0.5 - longest * 0.5
+    return np.concatenate([first, first + longest], axis=1)
+
+
+def _suppress(
+    boxes: Floats, scores: Floats, threshold: float, *, of_smaller: bool = False
+) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: indices that stay, best first.
+
+    Args:
+        boxes: (N, 4); scores: (N,).
+        threshold: overlap above which the weaker box goes.
+        of_smaller: measure overlap against the smaller box (MTCNN's last step) instead of
+            the union; boxes then count their last pixel, as in the original.
+    """
+    extra = 1.0 if of_smaller else 0.0
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2] + extra, 0)
+    areas = sides[:, 0] * sides[:, 1]
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        first = np.maximum(boxes[best, :2], boxes[rest, :2])
+        last = np.minimum(boxes[best, 2:], boxes[rest, 2:])
+        common = np.prod(np.maximum(last - first + extra, 0), axis=1)
+        if of_smaller:
+            whole = np.minimum(areas[best], areas[rest])
+        else:
+            whole = areas[best] + areas[rest] - common
+        order = rest[common <= threshold * whole]
+    return np.array(kept, dtype=np.intp)
+
+
+def _box(values: NDArray[Any]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(value) for value in values)
+    return x0, y0, x1, y1
+
+
+def _moved(face: Face, border: float, x_scale: float, y_scale: float) -> Face:
+    """A face of the bordered, scaled picture in pixels of the picture itself."""
+    x0, y0, x1, y1 = face.box
+    return Face(
+        box=(
+            (x0 - border) * x_scale,
+            (y0 - border) * y_scale,
+            (x1 - border) * x_scale,
+            (y1 - border) * y_scale,
+        ),
+        landmarks=tuple(
+            ((x - border) * x_scale, (y - border) * y_scale) for x, y in face.landmarks
+        ),
+        confidence=face.confidence,
+    )
+
+
+def _cover(face: Face, width: int, height: int) -> float:
+    """Share of the picture that the box covers; 0 where most of the box lies outside."""
+    x0, y0, x1, y1 = face.box
+    inside = max(min(x1, width) - max(x0, 0), 0) * max(min(y1, height) - max(y0, 0), 0)
+    return inside / (width * height) if inside >= 0.5 * face.area else 0.0

@@ -1,0 +1,272 @@
+"""Photos in, upright sRGB pixels out: size limits, formats, colour, orientation, reduction."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from shelly_local.errors import (
+    FileTooLargeError,
+    ImageTooSmallError,
+    ImageUnreadableError,
+    NotAnImageError,
+    ShellyError,
+    TooManyPixelsError,
+    TruncatedImageError,
+)
+from shelly_local.image_formats import SUPPORTED_FORMATS, identify, open_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Largest file in bytes (10 MiB): a 50-megapixel JPEG of a phone has some 8 MB.
+MAX_FILE_BYTES = 10 * 1024 * 1024
+#: Most pixels, width times height: at full size this many take about 1 GB of memory.
+MAX_PIXELS = 100_000_000
+#: Shortest side in pixels: a smaller face shows no expression.
+MIN_SIDE = 32
+# What turns the stored picture upright, by EXIF orientation (CIPA DC-008, tag 274).
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A decoded photo, upright.
+
+    Attributes:
+        pixels: ``(h, w, 3)`` uint8, RGB in the sRGB colour space (IEC 61966-2-1),
+            0 to 255, C-contiguous and read-only.
+        width, height: size of the upright photo in pixels, before any reduction.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Original pixels per decoded pixel, ``(x, y)``, each at least 1.
+
+        They differ a little where a side was rounded; multiplied with them, a box in
+        ``pixels`` becomes a box in the original photo.
+        """
+        height, width = self.pixels.shape[:2]
+        return self.width / width, self.height / height
+
+
+def decode(
+    source: bytes | str | os.PathLike[str] | BinaryIO, *, max_side: int | None = None
+) -> Photo:
+    """Decode a photo to upright sRGB pixels.
+
+    JPEG, PNG, GIF (first frame), TIFF (first page), WebP and BMP; HEIC with the extra
+    ``heic``. EXIF orientation and colour profiles are applied, transparency is laid on
+    white, and 16-bit greys are divided by 257. Other integer and floating-point greys
+    are taken to span the smallest of 0..1 (floating point only), 0..255 and 0..65535
+    that holds them all, or else their own minimum to maximum.
+
+    Thread-safe: no setting that is global to the process is changed. Of Pillow's own
+    limit on pixels only a lower one than usual has an effect, and on WebP alone.
+
+    Args:
+        source: the bytes of a file, its path, or a binary file object, which is read
+            from its current position and left open.
+        max_side: longest side of ``pixels`` wanted, at least 1; a larger photo is
+            reduced by averaging areas (a JPEG in part while it is decoded), a smaller
+            one is never enlarged. None keeps the full size.
+
+    Returns:
+        The photo, with its original size beside its pixels.
+
+    Raises:
+        FileTooLargeError: more than ``MAX_FILE_BYTES``.
+        TooManyPixelsError: more than ``MAX_PIXELS``, or than 4,000,000 in a run-length
+            encoded BMP; found before pixels are decoded.
+        ImageTooSmallError: a side shorter than ``MIN_SIDE``.
+        NotAnImageError: empty, or not one of the formats above.
+        TruncatedImageError: cut off, damaged, or of a variant that cannot be decoded.
+        ImageUnreadableError: the file is missing, no regular file, or not permitted.
+        MissingExtraError: a HEIC photo, and the extra ``heic`` is not installed.
+        TypeError: ``source`` is none of the types above.
+        ValueError: ``max_side`` is less than 1.
+    """
+    if max_side is not None and max_side < 1:
+        raise ValueError(f"max_side must be at least 1 or None, got {max_side}")
+    data, label = _read(source)
+    kind = identify(data)
+    if kind is None:
+        found = "is not a picture in a supported format" if data else "is empty (0 bytes)"
+        raise NotAnImageError(f"{label} {found}; supported are {SUPPORTED_FORMATS}.")
+    try:
+        return _decode(kind, data, label, max_side)
+    except ShellyError:
+        raise
+    except Image.DecompressionBombError as cause:
+        raise TooManyPixelsError(
+            f"{label} has more pixels than this program lets Pillow decode"
+            f" (PIL.Image.MAX_IMAGE_PIXELS is {Image.MAX_IMAGE_PIXELS})."
+        ) from cause
+    except Exception as cause:  # on damaged data Pillow raises nearly every built-in error
+        raise TruncatedImageError(
+            f"{label} cannot be decoded: it is a {kind} file that is cut off, damaged or of a"
+            " variant that is not supported."
+        ) from cause
+
+
+def _decode(kind: str, data: bytes, label: str, max_side: int | None) -> Photo:
+    opened = open_image(kind, data, partial(_check_size, label))
+    image: Image.Image = opened.image
+    width, height = image.size
+    box: tuple[float, float, float, float] = (0, 0, width, height)
+    if kind == "JPEG" and max_side is not None and max(width, height) > max_side:
+        # Pillow reduces by the smaller of the two ratios, so 1 leaves it to the long side.
+        wanted = (max_side, 1) if width >= height else (1, max_side)
+        drafted = opened.image.draft(None, wanted)
+        box = drafted[1] if drafted else box
+    image.load()
+    image = _plain(image)
+    if max_side is not None and max(image.size) > max_side:
+        shrink = max_side / max(width, height)
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        # Bilinear in Pillow weighs the whole area under each new pixel, without the
+        # uneven steps of BOX at ratios between 1 and 2.
+        image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    image = _to_srgb(image, opened.icc_profile)
+    if opened.orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[opened.orientation])
+    if opened.orientation >= 5:  # turned by a quarter
+        width, height = height, width
+    pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
+    pixels.flags.writeable = False
+    return Photo(pixels, width, height)
+
+
+def _read(source: object) -> tuple[bytes, str]:
+    """The bytes of ``source``, at most ``MAX_FILE_BYTES``, and its name for messages."""
+    label = "The photo"
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            data = memoryview(source).cast("B")[: MAX_FILE_BYTES + 1].tobytes()
+        elif isinstance(source, str | os.PathLike):
+            path = Path(os.fsdecode(source))
+            label = f"The file {path.name or str(path)!r}"
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or pipe"
+                raise ImageUnreadableError(f"{label} is {what}; a photo in a file is needed.")
+            if status.st_size > MAX_FILE_BYTES:
+                raise _file_too_large(label, f"{status.st_size:,}")
+            with path.open("rb") as file:
+                data = _read_stream(file)
+        elif hasattr(source, "read") and not isinstance(source, io.TextIOBase):
+            data = _read_stream(source)
+        else:
+            raise TypeError(
+                f"source must be bytes, a path or a binary file object, got {type(source).__name__}"
+            )
+    except (OSError, ValueError) as cause:
+        reason = getattr(cause, "strerror", None) or str(cause)
+        raise ImageUnreadableError(f"{label} cannot be read: {reason}.") from cause
+    if len(data) > MAX_FILE_BYTES:
+        raise _file_too_large(label, f"more than {MAX_FILE_BYTES:,}")
+    return data, label
+
+
+def _read_stream(stream: Any) -> bytes:
+    """All of ``stream``, but at most one byte more than ``MAX_FILE_BYTES``."""
+    data = bytearray()
+    while len(data) <= MAX_FILE_BYTES:
+        block = stream.read(MAX_FILE_BYTES + 1 - len(data))
+        if not block:
+            break
+        data += block
+    return bytes(data)
+
+
+def _file_too_large(label: str, size: str) -> FileTooLargeError:
+    return FileTooLargeError(f"{label} has {size} bytes; at most {MAX_FILE_BYTES:,} are allowed.")
+
+
+def _check_size(label: str, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise TooManyPixelsError(
+            f"{label} has {width} x {height} = {width * height:,} pixels; at most"
+            f" {MAX_PIXELS:,} are allowed."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise ImageTooSmallError(
+            f"{label} has {width} x {height} pixels; each side must have at least {MIN_SIDE}."
+        )
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a channel and opaque: L, RGB, CMYK or LAB."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _eight_bit(image)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        opaque = Image.new("RGB", image.size, "white")
+        opaque.paste(layer, mask=layer)
+        return opaque
+    if image.mode in ("L", "RGB", "CMYK", "LAB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """A grey image of 16 or 32 bits, scaled to 8; not-a-number and infinity are black."""
+    values = np.asarray(image)
+    if values.dtype.itemsize == 2:
+        grey = ((np.arange(65536) + 128) // 257).astype(np.uint8)[values]
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            grey[values == transparent] = 255
+        return Image.fromarray(grey)
+    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(numbers.min()), float(numbers.max())
+    for top in (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0):
+        if low >= 0.0 and high <= top:
+            low, high = 0.0, top
+            break
+    numbers -= low
+    numbers *= 255.0 / ((high - low) or 1.0)
+    return Image.fromarray(np.rint(numbers).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """RGB in sRGB; a profile that is damaged or made for other channels is left out."""
+    if icc_profile and image.mode != "LAB":
+        from PIL import ImageCms  # here, as few photos need it and it loads slowly
+
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+            channels = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(
+                profile.profile.xcolor_space.strip()
+            )
+            if channels == "RGB" and image.mode == "L":
+                image = image.convert("RGB")
+            name = profile.profile.profile_description or ""
+            if channels == image.mode and not name.startswith("sRGB"):
+                srgb = ImageCms.createProfile("sRGB")
+                image = ImageCms.ImageCmsTransform(
+                    profile, ImageCms.ImageCmsProfile(srgb), image.mode, "RGB"
+                ).apply(image)
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+            pass
+    return image.convert("RGB")

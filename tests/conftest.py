@@ -1,0 +1,70 @@
+"""Fixtures: the real classifier and real photos (credits in tests/pictures/CREDITS.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shelly_local.classifier import EmotionClassifier
+
+PICTURES = Path(__file__).parent / "pictures"
+PORTRAITS = ("smiling.jpg", "neutral.jpg", "astronaut.jpg", "hopper.jpg")
+
+
+@pytest.fixture(scope="session")
+def classifier() -> EmotionClassifier:
+    """The bundled detector and model, as users get them."""
+    return EmotionClassifier()
+
+
+@pytest.fixture(scope="session")
+def smiling_photo() -> Path:
+    return PICTURES / "smiling.jpg"
+
+
+@pytest.fixture(scope="session")
+def neutral_photo() -> Path:
+    """The person of ``smiling_photo``, with a neutral face."""
+    return PICTURES / "neutral.jpg"
+
+
+@pytest.fixture(scope="session")
+def portrait_photos() -> list[Path]:
+    """Four photos with one face each."""
+    return [PICTURES / name for name in PORTRAITS]
+
+
+@pytest.fixture(scope="session")
+def no_face_photo() -> Path:
+    return PICTURES / "cat.jpg"
+
+
+def crowd(columns: int, rows: int, side: int) -> Image.Image:
+    """Portraits side by side: a photo with ``columns * rows`` faces."""
+    photo = Image.new("RGB", (columns * side, rows * side), "grey")
+    for index in range(columns * rows):
+        name = PORTRAITS[index % len(PORTRAITS)]
+        with Image.open(PICTURES / name) as portrait:
+            width, height = portrait.size
+            edge = min(width, height)
+            square = portrait.convert("RGB").crop((0, 0, edge, edge)).resize((side, side))
+        photo.paste(square, (index % columns * side, index // columns * side))
+    return photo
+
+
+@pytest.fixture(scope="session")
+def group_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four people in one photo."""
+    path = tmp_path_factory.mktemp("group") / "group.jpg"
+    crowd(2, 2, 400).save(path, quality=92)
+    return path
+
+
+@pytest.fixture(scope="session")
+def crowd_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty people in one photo."""
+    path = tmp_path_factory.mktemp("crowd") / "crowd.jpg"
+    crowd(6, 5, 256).save(path, quality=92)
+    return path

@@ -1,0 +1,1 @@
+"""Training and evaluation of Shelly's models; needs the extra ``train``."""

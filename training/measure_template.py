@@ -1,0 +1,87 @@
+"""Measure where the landmarks lie in FER2013 pictures: the template for real photos.
+
+    python -m training.measure_template --fer2013 DIR
+
+FER2013 faces come already cropped. A photo must be cropped alike or the model sees faces
+of another size and place than it learnt from: ``shelly_local.alignment`` maps landmarks to
+the mean position measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from shelly_local.faces import FaceDetector
+from training import fer2013
+
+#: Side to which the 48-pixel faces are enlarged before the search, in pixels.
+ENLARGED_SIDE = 192
+NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
+#: Which landmark each one becomes in the mirror.
+MIRRORED = [1, 0, 2, 4, 3]
+
+
+def measure(images: NDArray[np.uint8], detector: FaceDetector) -> NDArray[np.float64]:
+    """Landmarks of the pictures in which a face is found, in units of the side.
+
+    Args:
+        images: uint8 (N, 48, 48).
+
+    Returns:
+        float64 (M, 5, 2), M <= N.
+    """
+    found = []
+    for image in tqdm(images, desc="faces", disable=None):
+        large = Image.fromarray(image).resize((ENLARGED_SIDE, ENLARGED_SIDE), Image.Resampling.BICUBIC)
+        faces = detector.detect(np.asarray(large.convert("RGB")))
+        if faces:
+            found.append(np.array(faces[0].landmarks) / ENLARGED_SIDE)
+    return np.array(found).reshape(-1, 5, 2)
+
+
+def symmetrical(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median landmarks (M, 5, 2) to (5, 2), alike for a face and its mirror image.
+
+    The median, because some of these faces are profiles and some finds are wrong;
+    symmetrical, because half of the training pictures are mirrored.
+    """
+    middle = np.median(landmarks, axis=0)
+    mirrored = middle[MIRRORED] * [-1, 1] + [1, 0]
+    return np.asarray((middle + mirrored) / 2)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print mean and deviation of the landmarks."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.measure_template", description="Mean landmarks of FER2013 faces."
+    )
+    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--count", type=int, default=2000,
+                        help="pictures of the training part (default: %(default)s)")  # fmt: skip
+    arguments = parser.parse_args(argv)
+    try:
+        images = fer2013.load(arguments.fer2013, "train").images
+    except fer2013.DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    chosen = np.random.default_rng(0).permutation(len(images))[: arguments.count]
+    landmarks = measure(images[chosen], FaceDetector())
+    if not len(landmarks):
+        print("error: no face was found in these pictures", file=sys.stderr)
+        return 1
+    print(f"faces found in {len(landmarks)} of {len(chosen)} pictures; units of the side:")
+    middles, deviations = symmetrical(landmarks), landmarks.std(axis=0)
+    for name, (x, y), (x_deviation, y_deviation) in zip(NAMES, middles, deviations, strict=True):
+        print(f"{name:18}  x {x:.4f} ± {x_deviation:.4f}   y {y:.4f} ± {y_deviation:.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

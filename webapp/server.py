@@ -1,0 +1,120 @@
+"""Serve the application with Waitress, a production WSGI server."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import waitress
+from flask import Flask
+
+from shelly_local.errors import ShellyError
+
+from .security import LOOPBACK_HOSTS
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 4000
+DEFAULT_THREADS = 4
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is reachable from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def create_server(
+    app: Flask,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    threads: int = DEFAULT_THREADS,
+) -> Any:
+    """Bind the application to an address, without answering yet.
+
+    On a loopback address only loopback names may be asked for; on any other the server
+    cannot know its names, so any is allowed, unless the application was configured with
+    its own ``ALLOWED_HOSTS``.
+
+    Args:
+        app: from `create_app`.
+        host: name or address to listen on.
+        port: 0 to 65535; 0 takes a free one.
+        threads: requests answered at the same time, 1 or more.
+
+    Returns:
+        A Waitress server: ``run()`` answers until ``close()``.
+
+    Raises:
+        ShellyError: the address cannot be listened on, or a number is out of range.
+    """
+    if not 0 <= port <= 65535:
+        raise ShellyError(f"the port must lie in 0..65535, got {port}")
+    if threads < 1:
+        raise ShellyError(f"the number of threads must be 1 or more, got {threads}")
+    if app.config["ALLOWED_HOSTS"] is LOOPBACK_HOSTS and not is_loopback(host):
+        app.config["ALLOWED_HOSTS"] = None
+
+    # A warning for each request that has to wait a moment helps nobody.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    # Waitress refuses larger bodies in plain text before reading them; up to twice the
+    # limit it lets the application explain itself in JSON.
+    body_bytes = 2 * int(app.config["MAX_CONTENT_LENGTH"])
+    try:
+        return waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=threads,
+            max_request_body_size=body_bytes,
+            # Beyond this size Waitress writes a body to a temporary file; a photo must
+            # never reach the disk.
+            inbuf_overflow=body_bytes,
+            ident=None,
+        )
+    except (OSError, ValueError) as error:
+        raise ShellyError(f"cannot listen on {host}, port {port}: {error}") from error
+
+
+def serve(
+    app: Flask,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    threads: int = DEFAULT_THREADS,
+) -> None:
+    """Answer requests until Ctrl-C or SIGTERM, then return.
+
+    Args and errors are those of `create_server`. Prints the address to open.
+    """
+    server = create_server(app, host, port, threads)
+    for address, actual_port in addresses(server):
+        print(f"Shelly is at http://{address}:{actual_port}/ (stop her with Ctrl-C)", flush=True)
+
+    previous = None
+    if threading.current_thread() is threading.main_thread():
+        previous = signal.signal(signal.SIGTERM, _stop)
+    try:
+        # Waitress ends run() on SystemExit and KeyboardInterrupt, after letting the
+        # requests under way finish.
+        server.run()
+    finally:
+        server.close()
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def addresses(server: Any) -> list[tuple[str, int]]:
+    """The ``(host, port)`` pairs a server of `create_server` listens on."""
+    listeners = getattr(server, "effective_listen", None) or [
+        (server.effective_host, server.effective_port)
+    ]
+    return [(f"[{host}]" if ":" in host else host, int(port)) for host, port in listeners]
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
