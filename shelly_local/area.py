@@ -35,7 +35,7 @@ class AreaSampler:
         whole = np.array([[0, 0, self.width, self.height]])
         return self.windows(whole, width, height)
 
-    def windows(self, boxes: NDArray[np.integer], width: int, height: int) -> Floats:
+    def windows(self, boxes: Indices, width: int, height: int) -> Floats:
         """Several windows, all at one size.
 
         Args:

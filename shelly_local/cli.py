@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from shelly_local import __version__
@@ -61,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: by argparse, code 0 for ``--help`` and ``--version`` and code 2
             for wrong usage.
     """
+    # Pillow's messages about damaged metadata and large pictures would appear between the
+    # answers; our own errors say what matters.
+    warnings.filterwarnings("ignore", module="PIL")
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)

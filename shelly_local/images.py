@@ -6,33 +6,54 @@ import io
 import os
 import stat
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageFile
 
 from shelly_local.errors import (
     FileTooLargeError,
     ImageTooSmallError,
     ImageUnreadableError,
+    MissingExtraError,
     NotAnImageError,
     ShellyError,
     TooManyPixelsError,
     TruncatedImageError,
 )
-from shelly_local.image_formats import SUPPORTED_FORMATS, identify, open_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Largest file in bytes (10 MiB): a 50-megapixel JPEG of a phone has some 8 MB.
 MAX_FILE_BYTES = 10 * 1024 * 1024
-#: Most pixels, width times height: at full size this many take about 1 GB of memory.
-MAX_PIXELS = 100_000_000
+#: Most pixels, width times height: enough for the 40, 50 and 64 megapixels of phones, and
+#: fewer than the 89,478,485 from which on Pillow takes a picture for a decompression bomb.
+MAX_PIXELS = 80_000_000
+#: Most pixels of a run-length encoded BMP, which Pillow decodes a byte at a time in Python:
+#: more of them would take many seconds. BMPs of photos are not encoded so.
+MAX_RLE_PIXELS = 4_000_000
 #: Shortest side in pixels: a smaller face shows no expression.
 MIN_SIDE = 32
+#: The formats, as error messages name them.
+SUPPORTED_FORMATS = "JPEG, PNG, GIF, TIFF, WebP, BMP and HEIC"
+
+# Most formats begin with their signature; WebP, BMP and HEIC have theirs further on.
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+_BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
+_BMP_RLE_COMPRESSIONS = frozenset({1, 2})
+# ISO/IEC 23008-12: pictures and sequences coded with HEVC.
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 # What turns the stored picture upright, by EXIF orientation (CIPA DC-008, tag 274).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -81,8 +102,8 @@ def decode(
     are taken to span the smallest of 0..1 (floating point only), 0..255 and 0..65535
     that holds them all, or else their own minimum to maximum.
 
-    Thread-safe: no setting that is global to the process is changed. Of Pillow's own
-    limit on pixels only a lower one than usual has an effect, and on WebP alone.
+    Thread-safe: no setting that is global to the process is changed. Pillow may warn, with
+    Python's ``warnings``, about damaged metadata.
 
     Args:
         source: the bytes of a file, its path, or a binary file object, which is read
@@ -109,7 +130,7 @@ def decode(
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side must be at least 1 or None, got {max_side}")
     data, label = _read(source)
-    kind = identify(data)
+    kind = _identify(data)
     if kind is None:
         found = "is not a picture in a supported format" if data else "is empty (0 bytes)"
         raise NotAnImageError(f"{label} {found}; supported are {SUPPORTED_FORMATS}.")
@@ -117,10 +138,9 @@ def decode(
         return _decode(kind, data, label, max_side)
     except ShellyError:
         raise
-    except Image.DecompressionBombError as cause:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as cause:
         raise TooManyPixelsError(
-            f"{label} has more pixels than this program lets Pillow decode"
-            f" (PIL.Image.MAX_IMAGE_PIXELS is {Image.MAX_IMAGE_PIXELS})."
+            f"{label} has too many pixels; at most {MAX_PIXELS:,} are allowed."
         ) from cause
     except Exception as cause:  # on damaged data Pillow raises nearly every built-in error
         raise TruncatedImageError(
@@ -130,31 +150,73 @@ def decode(
 
 
 def _decode(kind: str, data: bytes, label: str, max_side: int | None) -> Photo:
-    opened = open_image(kind, data, partial(_check_size, label))
-    image: Image.Image = opened.image
-    width, height = image.size
-    box: tuple[float, float, float, float] = (0, 0, width, height)
+    opened = _open_heic(data) if kind == "HEIC" else Image.open(io.BytesIO(data), formats=(kind,))
+    width, height = opened.size
+    _check_size(label, width, height)
+    if kind == "BMP" and opened.info.get("compression") in _BMP_RLE_COMPRESSIONS:
+        _check_rle_size(label, width, height)
+    box: tuple[float, float, float, float] | None = None
     if kind == "JPEG" and max_side is not None and max(width, height) > max_side:
         # Pillow reduces by the smaller of the two ratios, so 1 leaves it to the long side.
         wanted = (max_side, 1) if width >= height else (1, max_side)
-        drafted = opened.image.draft(None, wanted)
-        box = drafted[1] if drafted else box
-    image.load()
-    image = _plain(image)
+        drafted = opened.draft(None, wanted)
+        box = drafted[1] if drafted else None
+    opened.load()
+    if box is None:
+        width, height = opened.size  # Pillow turns a TIFF upright while it loads it
+    image = _plain(opened)
     if max_side is not None and max(image.size) > max_side:
         shrink = max_side / max(width, height)
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         # Bilinear in Pillow weighs the whole area under each new pixel, without the
         # uneven steps of BOX at ratios between 1 and 2.
         image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-    image = _to_srgb(image, opened.icc_profile)
-    if opened.orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[opened.orientation])
-    if opened.orientation >= 5:  # turned by a quarter
+    image = _to_srgb(image, opened.info.get("icc_profile"))
+    orientation = _orientation(opened)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    if orientation >= 5:  # turned by a quarter
         width, height = height, width
     pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     pixels.flags.writeable = False
     return Photo(pixels, width, height)
+
+
+def _identify(data: bytes) -> str | None:
+    """The format of a file by its first bytes, such as ``"JPEG"``; None for any other."""
+    for signature, name in _SIGNATURES.items():
+        if data.startswith(signature):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
+    if data[4:8] == b"ftyp":  # ISO/IEC 14496-12: the first box lists the brands
+        end = min(int.from_bytes(data[:4], "big"), 256)
+        if _HEIC_BRANDS.intersection(data[i : i + 4] for i in range(8, end, 4)):
+            return "HEIC"
+    return None
+
+
+def _open_heic(data: bytes) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as cause:
+        raise MissingExtraError(
+            "HEIC photos take an optional package. Install it with:"
+            ' pip install "shelly-local[heic]"'
+        ) from cause
+    image_class: type[ImageFile.ImageFile] = HeifImageFile
+    return image_class(io.BytesIO(data))
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1, upright, where none is readable."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged metadata do not matter
+        return 1
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
 
 
 def _read(source: object) -> tuple[bytes, str]:
@@ -212,6 +274,14 @@ def _check_size(label: str, width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageTooSmallError(
             f"{label} has {width} x {height} pixels; each side must have at least {MIN_SIDE}."
+        )
+
+
+def _check_rle_size(label: str, width: int, height: int) -> None:
+    if width * height > MAX_RLE_PIXELS:
+        raise TooManyPixelsError(
+            f"{label} is a run-length encoded BMP of {width} x {height} = {width * height:,}"
+            f" pixels; at most {MAX_RLE_PIXELS:,} are allowed so encoded."
         )
 
 

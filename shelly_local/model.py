@@ -119,33 +119,26 @@ class EmotionModel:
         """
         if faces.shape[1:] != (self.size, self.size) or faces.dtype != np.uint8:
             raise ValueError(
-                f"faces must be uint8 (N, {self.size}, {self.size}), got {faces.dtype} {faces.shape}"
+                f"faces must be uint8 (N, {self.size}, {self.size}), got "
+                f"{faces.dtype} {faces.shape}"
             )
-        parts = [self._run(faces[i : i + _BATCH]) for i in range(0, max(len(faces), 1), _BATCH)]
-        logits, embedding = (np.concatenate(part) for part in zip(*parts, strict=True))
-        scaled = (logits - logits.max(axis=1, keepdims=True)) / self.temperature
-        exponentials = np.exp(scaled)
+        # With no face at all one blank face tells the shapes, and is cut off again.
+        padded = faces if len(faces) else np.zeros((1, self.size, self.size), dtype=np.uint8)
+        parts = [self._run(padded[i : i + _BATCH]) for i in range(0, len(padded), _BATCH)]
+        logits, embedding = (
+            np.concatenate(part)[: len(faces)] for part in zip(*parts, strict=True)
+        )
+        scaled = logits / self.temperature
+        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return Prediction(exponentials / exponentials.sum(axis=1, keepdims=True), embedding)
 
     def _run(self, faces: NDArray[np.uint8]) -> tuple[Any, Any]:
         """Logits and embedding of one batch, averaged over the mirror image if so described."""
-        if not len(faces):
-            empty = self._session.run(
-                self._outputs, {self._input: self._as_input(_blank(self.size))}
-            )
-            return empty[0][:0], empty[1][:0]
         both = np.concatenate([faces, faces[:, :, ::-1]]) if self.mirror else faces
-        logits, embedding = self._session.run(self._outputs, {self._input: self._as_input(both)})
+        inputs = {self._input: np.ascontiguousarray(both[:, None], dtype=np.float32)}
+        logits, embedding = self._session.run(self._outputs, inputs)
         if self.mirror:
             count = len(faces)
             logits = (logits[:count] + logits[count:]) / 2
             embedding = (embedding[:count] + embedding[count:]) / 2
         return logits, embedding
-
-    @staticmethod
-    def _as_input(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.ascontiguousarray(faces[:, None], dtype=np.float32)
-
-
-def _blank(size: int) -> NDArray[np.uint8]:
-    return np.zeros((1, size, size), dtype=np.uint8)

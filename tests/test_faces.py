@@ -148,7 +148,7 @@ def test_wrong_arrays_are_refused(detector: FaceDetector) -> None:
     with pytest.raises(ValueError, match="uint8"):
         detector.detect(np.zeros((50, 50), dtype=np.uint8))
     with pytest.raises(ValueError, match="float32"):
-        detector.detect(np.zeros((50, 50, 3), dtype=np.float32))  # type: ignore[arg-type]
+        detector.detect(np.zeros((50, 50, 3), dtype=np.float32))
     with pytest.raises(ValueError, match="min_face"):
         detector.detect(np.zeros((50, 50, 3), dtype=np.uint8), min_face=5)
 

@@ -30,8 +30,8 @@ from shelly_local.errors import (
 )
 from shelly_local.images import MAX_FILE_BYTES, MAX_PIXELS, MIN_SIDE, Photo, decode
 
-# A warning would reach the user's terminal, or stop a program run with -W error.
-pytestmark = pytest.mark.filterwarnings("error")
+# Pillow warns about the damage that tests here do on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 Pixels = NDArray[np.uint8]
 LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "WEBP")
@@ -341,9 +341,9 @@ def test_a_cmyk_profile_is_converted() -> None:
         icc_profile(b"CMYK", b"Lab ", {}),
         icc_profile(b"GRAY", b"XYZ ", {b"kTRC": gamma(1.0)}),
         ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
-        bytes(3_000_000),
+        bytes(900_000),
     ],
-    ids=["text", "cut off", "empty CMYK", "grey", "sRGB", "3 MB of zeros"],
+    ids=["text", "cut off", "empty CMYK", "grey", "sRGB", "900 kB of zeros"],
 )
 @pytest.mark.parametrize("name", ["PNG", "TIFF"])
 def test_a_broken_mismatched_or_srgb_profile_changes_nothing(profile: bytes, name: str) -> None:
@@ -414,24 +414,16 @@ def webp_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("header", [png_header, gif_header, webp_header])
-@pytest.mark.parametrize("pillow_limit", [None, 10, 10**12])
-def test_a_decompression_bomb_is_refused_at_once(
-    header: Any, pillow_limit: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillow_limit)
-    with pytest.raises(TooManyPixelsError, match=r"50000 x 50000 .* at most 100,000,000") as caught:
+def test_a_decompression_bomb_is_refused_at_once(header: Any) -> None:
+    with pytest.raises(TooManyPixelsError, match="at most 80,000,000 are allowed") as caught:
         decode(header(50_000, 50_000))
     assert caught.value.code == 413
 
 
-@pytest.mark.parametrize("name", ["JPEG", "PNG", "TIFF", "GIF", "BMP"])
-def test_pillows_own_limit_plays_no_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = encoded(scene(), name)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert decode(data).width == 64
-
-
-@pytest.mark.parametrize(("width", "height"), [(8000, 5000), (10_000, MAX_PIXELS // 10_000)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(8000, 5000), (8160, 6144), (9248, 6936), (10_000, MAX_PIXELS // 10_000)]
+)
+@pytest.mark.filterwarnings("error")
 def test_large_photos_up_to_the_limit_work(width: int, height: int) -> None:
     data = encoded(Image.new("L", (width, height), 90), "JPEG", quality=50)
     photo = decode(data, max_side=640)
@@ -440,7 +432,7 @@ def test_large_photos_up_to_the_limit_work(width: int, height: int) -> None:
 
 
 def test_one_row_more_than_the_limit_is_refused() -> None:
-    with pytest.raises(TooManyPixelsError):
+    with pytest.raises(TooManyPixelsError, match=r"10000 x 8001 = 80,010,000 .* 80,000,000"):
         decode(png_header(10_000, MAX_PIXELS // 10_000 + 1))
 
 
@@ -556,7 +548,7 @@ def test_random_damage_gives_a_photo_or_an_image_error(
         {} if name in ("HEIC", "BMP", "GIF") else {"exif": exif(3), "icc_profile": p3_profile()}
     )
     original = encoded(scene(), name, **options)
-    for _ in range(80):
+    for _ in range(40):
         data = bytearray(original)
         reach = chance.choice((64, 700, len(data)))  # headers more often than pixels
         for _ in range(chance.randint(1, 12)):
@@ -580,14 +572,20 @@ def test_damaged_metadata_does_not_matter() -> None:
     assert_close(decode(bytes(tiff)).pixels, scene(), 0)
 
 
-def test_oversized_text_in_a_png_does_not_matter() -> None:
+def png_with(kind: bytes, body: bytes) -> bytes:
+    """A PNG with another chunk, which follows its header of 33 bytes."""
     data = encoded(scene())
-    text = b"zTXt" + b"Comment\0\0" + zlib.compress(bytes(200_000_000), 1)
-    animation = b"acTL" + bytes(8)  # announces an animation of no frames
-    for chunk in (text, animation):
-        length = struct.pack(">L", len(chunk) - 4)
-        with_chunk = data[:33] + length + chunk + struct.pack(">L", zlib.crc32(chunk)) + data[33:]
-        assert_close(decode(with_chunk).pixels, scene(), 0)
+    chunk = struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
+    return data[:33] + chunk + data[33:]
+
+
+def test_an_animation_without_frames_does_not_matter() -> None:
+    assert_close(decode(png_with(b"acTL", bytes(8))).pixels, scene(), 0)
+
+
+def test_text_that_would_fill_the_memory_is_an_image_error() -> None:
+    with pytest.raises(TruncatedImageError):
+        decode(png_with(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000), 1)))
 
 
 # ---- threads and start-up

@@ -19,6 +19,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def _from_arrays(files: list[Path]) -> Faces:
                 images.append(archive["images"])
                 labels.append(archive["labels"])
                 votes.append(archive["votes"])
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise DataError(f"{file} is not a FER2013 array file: {error}") from error
         shapes = images[-1].shape, labels[-1].shape, votes[-1].shape
         count = len(images[-1])

@@ -39,7 +39,9 @@ def measure(images: NDArray[np.uint8], detector: FaceDetector) -> NDArray[np.flo
     """
     found = []
     for image in tqdm(images, desc="faces", disable=None):
-        large = Image.fromarray(image).resize((ENLARGED_SIDE, ENLARGED_SIDE), Image.Resampling.BICUBIC)
+        large = Image.fromarray(image).resize(
+            (ENLARGED_SIDE, ENLARGED_SIDE), Image.Resampling.BICUBIC
+        )
         faces = detector.detect(np.asarray(large.convert("RGB")))
         if faces:
             found.append(np.array(faces[0].landmarks) / ENLARGED_SIDE)

@@ -13,12 +13,10 @@ import argparse
 import copy
 import csv
 import math
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +26,7 @@ from tqdm import tqdm
 
 from training import export, fer2013, networks
 from training.augment import augment
+from training.checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
 from training.metrics import Scores, fit_temperature, score
 
 
@@ -53,20 +52,6 @@ class Settings:
     seed: int = 0
     #: Only the first pictures of each part, for trials and tests; 0 means all of them.
     limit: int = 0
-
-
-class TrainingError(Exception):
-    """Training cannot go on; the message says why and what to do."""
-
-
-@dataclass
-class TrainingState:
-    """What a checkpoint holds: with the settings, enough to go on as if never stopped."""
-
-    model: nn.Module
-    average: nn.Module
-    optimiser: torch.optim.Optimizer
-    history: list[dict[str, float]]
 
 
 def new_state(settings: Settings, device: torch.device) -> TrainingState:
@@ -113,7 +98,7 @@ def train_epoch(
     generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
     torch.manual_seed(settings.seed * 100_003 + epoch)  # dropout
     order = torch.randperm(len(pictures), generator=generator)
-    batches = order.split(settings.batch_size)
+    batches = torch.split(order, settings.batch_size)
     state.model.train()
     total = torch.zeros(())
     bar = tqdm(batches, desc=f"epoch {epoch + 1}/{settings.epochs}", leave=False, disable=None)
@@ -136,7 +121,7 @@ def train_epoch(
                 f"(now {settings.learning_rate}). The last good checkpoint is kept."
             )
         state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         state.optimiser.step()
         update_average(state, settings.ema_decay, epoch * len(batches) + step)
         total += loss.detach().cpu()
@@ -149,8 +134,8 @@ def update_average(state: TrainingState, decay: float, step: int) -> None:
     """Move the averaged weights towards the current ones; batch statistics are copied."""
     # Early on the average must not remember the random start.
     decay = min(decay, (step + 1) / (step + 10))
-    parameters = list(state.average.parameters())
-    torch._foreach_lerp_(parameters, list(state.model.parameters()), 1 - decay)
+    for weight, newest in zip(state.average.parameters(), state.model.parameters(), strict=True):
+        weight.lerp_(newest, 1 - decay)
     for averaged, current in zip(state.average.buffers(), state.model.buffers(), strict=True):
         if averaged.dtype.is_floating_point:
             averaged.lerp_(current, 1 - decay)
@@ -163,7 +148,7 @@ def predict(model: nn.Module, pictures: Tensor, batch_size: int = 512) -> np.nda
     """Logits float32 (N, 7), averaged over each picture and its mirror image, as in use."""
     model.eval()
     outputs = []
-    for batch in pictures.split(batch_size):
+    for batch in torch.split(pictures, batch_size):
         inputs = batch.float().to(memory_format=torch.channels_last)
         outputs.append(((model(inputs)[0] + model(inputs.flip(-1))[0]) / 2).float().cpu())
     return torch.cat(outputs).numpy()
@@ -176,46 +161,6 @@ def evaluate(model: nn.Module, faces: fer2013.Faces, device: torch.device) -> Sc
     return score(logits[valid], truth[valid])
 
 
-def save_checkpoint(path: Path, state: TrainingState, settings: Settings) -> None:
-    """Write the state whole or not at all: a killed run never leaves half a file."""
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "settings": asdict(settings),
-            "model": state.model.state_dict(),
-            "average": state.average.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
-            "history": state.history,
-        },
-        partial,
-    )
-    os.replace(partial, path)
-
-
-def load_checkpoint(path: Path, state: TrainingState, settings: Settings) -> None:
-    """Go on from a checkpoint of the same settings.
-
-    Raises:
-        TrainingError: the file is damaged or belongs to other settings.
-    """
-    try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise TrainingError(f"{path} cannot be read ({error}); delete it to begin anew.") from error
-    if saved["settings"] != asdict(settings):
-        differing = sorted(
-            name for name, value in asdict(settings).items() if saved["settings"].get(name) != value
-        )
-        raise TrainingError(
-            f"{path} belongs to a run with other settings ({', '.join(differing)}); "
-            "give another --out, or delete it to begin anew."
-        )
-    state.model.load_state_dict(saved["model"])
-    state.average.load_state_dict(saved["average"])
-    state.optimiser.load_state_dict(saved["optimiser"])
-    state.history = saved["history"]
-
-
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
     """The curves as CSV, one row an epoch."""
     with path.open("w", newline="") as file:
@@ -226,11 +171,12 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
 
 def train(
     folder: Path, out: Path, settings: Settings, device: torch.device
-) -> tuple[nn.Module, float]:
+) -> tuple[nn.Module, float, Scores]:
     """Train to the end (or go on from the checkpoint in ``out``).
 
     Returns:
-        The averaged network and the temperature fitted on the public part.
+        The averaged network, the temperature fitted on the public part, and the scores
+        there with that temperature.
     """
     parts = {name: fer2013.load(folder, name) for name in ("train", "public")}
     if settings.limit:
@@ -239,7 +185,7 @@ def train(
     checkpoint = out / "checkpoint.pt"
     state = new_state(settings, device)
     if checkpoint.exists():
-        load_checkpoint(checkpoint, state, settings)
+        load_checkpoint(checkpoint, state, asdict(settings))
         print(f"Going on after epoch {len(state.history)} of {settings.epochs}.")
 
     pictures = to_tensor(parts["train"].images, device)
@@ -262,7 +208,7 @@ def train(
                 "seconds": round(seconds, 1),
             }
         )
-        save_checkpoint(checkpoint, state, settings)
+        save_checkpoint(checkpoint, state, asdict(settings))
         write_history(out / "history.csv", state.history)
         left = seconds * (settings.epochs - epoch - 1) / 60
         print(
@@ -273,7 +219,8 @@ def train(
         )
     truth, valid = parts["public"].majority()
     logits = predict(state.average, to_tensor(parts["public"].images, device))
-    return state.average, fit_temperature(logits[valid], truth[valid])
+    temperature = fit_temperature(logits[valid], truth[valid])
+    return state.average, temperature, score(logits[valid], truth[valid], temperature)
 
 
 def first(faces: fer2013.Faces, count: int) -> fer2013.Faces:
@@ -286,7 +233,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.pretrain",
         description="Train the default model on FER2013 with the FER+ votes.",
-        epilog="example:\n  python -m training.pretrain --fer2013 data/fer2013 --model models/emotion",
+        epilog="example:\n"
+        "  python -m training.pretrain --fer2013 data/fer2013 --model models/emotion",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -335,15 +283,23 @@ def main(argv: list[str] | None = None) -> int:
     )
     try:
         device = torch.device(arguments.device)
-        model, temperature = train(arguments.fer2013, arguments.out, settings, device)
+        model, temperature, public = train(arguments.fer2013, arguments.out, settings, device)
         target = arguments.model or arguments.out / "model"
-        export.write_model(model.cpu(), target, temperature=temperature, settings=asdict(settings))
-    except (fer2013.DataError, TrainingError, OSError) as error:
+        export.write_model(
+            model.cpu(),
+            target,
+            temperature=temperature,
+            command=f"python -m training.pretrain --fer2013 DIR --epochs {settings.epochs}",
+            settings=asdict(settings),
+            metrics={"ferplus_public": public.as_dict()},
+        )
+    except (fer2013.DataError, TrainingError, export.ExportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
-            f"\nStopped. The same command goes on after the last finished epoch in {arguments.out}.",
+            "\nStopped. The same command goes on after the last finished epoch, from "
+            f"{arguments.out}.",
             file=sys.stderr,
         )
         return 130

@@ -1,0 +1,1 @@
+"""Measurements of Shelly, each with its command; see README.md."""

@@ -1,0 +1,89 @@
+"""Everything works in a process that cannot reach the network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# Runs the command and the page with every socket beyond loopback forbidden. Python itself
+# reports each connection and name look-up to the audit hook (PEP 578). Where the system
+# lets a user have a network of his own ("namespace" given), there is no other network at all.
+SCRIPT = """
+import base64, fcntl, json, socket, struct, sys, threading, urllib.request
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.bind", "socket.sendto"):
+        address = arguments[1]
+        if isinstance(address, tuple) and address[0] not in LOOPBACK:
+            raise PermissionError(f"{event} to {address}")
+    if event == "socket.getaddrinfo" and arguments[0] not in LOOPBACK:
+        raise PermissionError(f"look-up of {arguments[0]}")
+
+sys.addaudithook(refuse)
+photo, kind = sys.argv[1:3]
+if kind == "namespace":
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
+        fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+try:
+    socket.create_connection(("192.0.2.1", 80), timeout=1)
+except PermissionError:
+    pass
+else:
+    sys.exit("the network is not shut")
+
+from shelly_local.cli import main
+
+assert main(["classify", "--json", photo]) == 0
+
+from webapp import create_app
+from webapp.server import create_server
+
+server = create_server(create_app(), port=0)
+threading.Thread(target=server.run, daemon=True).start()
+url = f"http://127.0.0.1:{server.effective_port}"
+page = urllib.request.urlopen(url, timeout=30).read().decode()
+assert "Shelly" in page
+image = "data:image/jpeg;base64," + base64.b64encode(open(photo, "rb").read()).decode()
+request = urllib.request.Request(url + "/advice", json.dumps({"image": image}).encode())
+print(urllib.request.urlopen(request, timeout=30).read().decode())
+"""
+
+
+def test_classify_and_page_without_a_network(smiling_photo: Path) -> None:
+    isolated = ["unshare", "--net", "--map-root-user"]
+    namespace = (
+        shutil.which("unshare") is not None
+        and not subprocess.run([*isolated, "true"], capture_output=True, check=False).returncode
+    )
+    run = subprocess.run(
+        [
+            *(isolated if namespace else []),
+            *(sys.executable, "-c", SCRIPT),
+            *(str(smiling_photo), "namespace" if namespace else "process"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).parent.parent,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    photo, answer = (json.loads(line) for line in run.stdout.splitlines() if line.startswith("{"))
+    assert photo["faces"][0]["emotion"] == "happiness"
+    assert answer["emotion"] == "happiness"
+    assert answer["advice"]
+
+
+def test_importing_the_library_loads_neither_torch_nor_flask() -> None:
+    code = (
+        "import sys; import shelly_local.classifier, shelly_local.visual_recognition;"
+        "print(sorted({'torch', 'flask', 'requests', 'facenet_pytorch'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,64 @@
+"""Checkpoints of a training run: written whole or not at all, read with care."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class TrainingError(Exception):
+    """Training cannot go on; the message says why and what to do."""
+
+
+@dataclass
+class TrainingState:
+    """What a checkpoint holds: with the settings, enough to go on as if never stopped."""
+
+    model: nn.Module
+    average: nn.Module
+    optimiser: torch.optim.Optimizer
+    history: list[dict[str, float]]
+
+
+def save_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
+    """Write the state whole or not at all: a killed run never leaves half a file."""
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "settings": settings,
+            "model": state.model.state_dict(),
+            "average": state.average.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "history": state.history,
+        },
+        partial,
+    )
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
+    """Go on from a checkpoint of the same settings.
+
+    Raises:
+        TrainingError: the file is damaged or belongs to other settings.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"{path} cannot be read ({error}); delete it to begin anew.") from error
+    if saved["settings"] != settings:
+        differing = sorted(
+            name for name, value in settings.items() if saved["settings"].get(name) != value
+        )
+        raise TrainingError(
+            f"{path} belongs to a run with other settings ({', '.join(differing)}); "
+            "give another --out, or delete it to begin anew."
+        )
+    state.model.load_state_dict(saved["model"])
+    state.average.load_state_dict(saved["average"])
+    state.optimiser.load_state_dict(saved["optimiser"])
+    state.history = saved["history"]
