@@ -33,9 +33,8 @@ def brightest(crop: NDArray[np.uint8], near: Points, reach: float) -> Points:
     rows, columns = np.mgrid[: crop.shape[0], : crop.shape[1]]
     close = np.hypot(columns + 0.5 - near[0], rows + 0.5 - near[1]) < reach
     weight = np.where(close, np.maximum(grey, 0), 0)
-    return (
-        np.array([(weight * (columns + 0.5)).sum(), (weight * (rows + 0.5)).sum()]) / weight.sum()
-    )
+    centre = [(weight * (columns + 0.5)).sum(), (weight * (rows + 0.5)).sum()]
+    return np.asarray(np.array(centre) / weight.sum(), dtype=np.float64)
 
 
 @pytest.mark.parametrize("degrees", [0, 25, -90, 170])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from shelly_local.images import decode
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 
 
-def jpeg(image: Image.Image, **options: object) -> bytes:
+def jpeg(image: Image.Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95, **options)  # type: ignore[arg-type]
+    image.save(buffer, "JPEG", quality=95, **options)
     return buffer.getvalue()
 
 

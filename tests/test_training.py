@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
+from shelly_local.alignment import FER2013_TEMPLATE, align
 from shelly_local.faces import FaceDetector
+from shelly_local.images import decode
 from shelly_local.model import EmotionModel
 from shelly_local.runtime import bundled_model
 from training import evaluate, export_mtcnn, fer2013, measure_template, metrics, networks, pretrain
 from training.augment import augment
+from training.checkpoints import TrainingState
 
 
 def pattern(kind: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -64,6 +68,7 @@ def test_the_model_directory_is_complete_and_good(trained: Path, data: Path) -> 
     assert settings["epochs"] == 6
     assert settings["network"] == "small"
     assert (trained / "history.csv").read_text().count("\n") == 7
+    assert (trained / "curves.png").stat().st_size > 1000
 
 
 def test_a_killed_run_ends_with_the_same_weights(
@@ -72,7 +77,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     """Interrupted in the third epoch; the same command goes on after the second."""
     whole_epoch = pretrain.train_epoch
 
-    def interrupted(state: pretrain.TrainingState, *arguments: object) -> float:
+    def interrupted(state: TrainingState, *arguments: object) -> float:
         if len(state.history) == 2:
             raise KeyboardInterrupt
         return whole_epoch(state, *arguments)  # type: ignore[arg-type]
@@ -187,6 +192,38 @@ def test_evaluate_writes_what_it_prints(
     assert json.loads(file.read_text())["ferplus"]["accuracy"] > 0.9
 
 
+def test_groups_and_their_intervals(
+    tmp_path: Path, smiling_photo: Path, no_face_photo: Path
+) -> None:
+    (tmp_path / "happiness").mkdir()
+    for name in ("ann", "bea"):
+        shutil.copy(smiling_photo, tmp_path / "happiness" / f"{name}.jpg")
+    shutil.copy(no_face_photo, tmp_path / "happiness" / "cat.jpg")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("subject,kind,age\nann,person,24\nbea,person,25\ncat,animal,50\n")
+    file, plots = tmp_path / "scores.json", tmp_path / "plots"
+    options = ["--photos", str(tmp_path), "--groups", str(groups), "--json", str(file)]
+    assert evaluate.main([*options, "--plots", str(plots)]) == 0
+    found = json.loads(file.read_text())["photos"]["groups"]
+    assert found["kind"]["person"]["accuracy"] == 1
+    assert found["kind"]["person"]["accuracy_ci95"] == [1, 1]
+    assert found["kind"]["animal"]["recall"] == {"happiness": 0}
+    assert {group: values["n"] for group, values in found["age"].items()} == {
+        "0-24": 1,
+        "25-34": 1,
+        "45 and over": 1,
+    }
+    for name in ("photos-confusion.png", "photos-reliability.png"):
+        with Image.open(plots / name) as picture:
+            assert min(picture.size) > 300
+
+
+def test_a_wrong_group_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--photos", str(tmp_path), "--groups", str(tmp_path / "none.csv")]
+    assert evaluate.main(options) == 1
+    assert "none.csv cannot be read" in capsys.readouterr().err
+
+
 def test_evaluate_counts_missing_faces_as_wrong_and_names_unreadable_files(
     tmp_path: Path,
     smiling_photo: Path,
@@ -217,8 +254,6 @@ def test_evaluate_refuses_a_wrong_tree(
 
 
 def test_mtcnn_export_gives_the_committed_networks(tmp_path: Path, smiling_photo: Path) -> None:
-    from shelly_local.images import decode
-
     assert export_mtcnn.main(["--out", str(tmp_path)]) == 0
     pixels = decode(smiling_photo, max_side=640).pixels
     assert FaceDetector(tmp_path).detect(pixels) == FaceDetector().detect(pixels)
@@ -228,11 +263,6 @@ def test_mtcnn_export_gives_the_committed_networks(tmp_path: Path, smiling_photo
 
 def test_template_measurement_recovers_known_landmarks(smiling_photo: Path) -> None:
     """A face framed like FER2013's, small and grey: its landmarks are found again."""
-    from PIL import Image
-
-    from shelly_local.alignment import FER2013_TEMPLATE, align
-    from shelly_local.images import decode
-
     pixels = decode(smiling_photo).pixels
     detector = FaceDetector()
     crop = align(pixels, detector.detect(pixels)[0].landmarks, size=48)

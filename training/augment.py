@@ -31,24 +31,29 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
     return torch.rand(count, generator=generator) * (high - low) + low
 
 
-def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def augment(
+    pictures: Tensor, generator: torch.Generator, alignment: Tensor | None = None
+) -> Tensor:
     """Change each picture at random.
 
     Args:
         pictures: float (N, 1, H, W), grey levels 0..255, on the CPU or a GPU.
+        alignment: float (N, 2, 3), for each picture the transform from its aligned crop
+            (``training.landmarks``); the random one is put before it, so that the picture is
+            resampled, and blurred, only once.
         generator: CPU source of all randomness, so that a seed gives the same pictures on
             every device.
 
     Returns:
         A new tensor of the same shape and range.
     """
-    pictures = _warp(pictures, generator)
+    pictures = _warp(pictures, generator, alignment)
     pictures = _lower_resolution(pictures, generator)
     pictures = _light(pictures, generator)
     return _erase(pictures, generator)
 
 
-def _warp(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def _warp(pictures: Tensor, generator: torch.Generator, alignment: Tensor | None) -> Tensor:
     """Mirror, rotate, scale, shear and shift; the border repeats."""
     count = len(pictures)
     angle = _uniform(count, -1, 1, generator) * math.radians(MAX_ROTATION_DEGREES)
@@ -65,6 +70,9 @@ def _warp(pictures: Tensor, generator: torch.Generator) -> Tensor:
         ],
         dim=1,
     ).to(pictures.device)
+    if alignment is not None:
+        linear, offset = alignment[:, :, :2], alignment[:, :, 2:]
+        matrix = torch.cat([linear @ matrix[:, :, :2], linear @ matrix[:, :, 2:] + offset], dim=2)
     grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 

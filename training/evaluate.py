@@ -12,20 +12,29 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from shelly_local.alignment import align
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
 from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
 from training import fer2013
+from training.landmarks import find, plausible
 from training.metrics import Scores, score
+from training.photos import (
+    by_group,
+    classify_photos,
+    find_photos,
+    pairs,
+    read_groups,
+    score_outcomes,
+)
 
 #: Names of the parts in the table.
 TITLES = {
@@ -36,12 +45,31 @@ TITLES = {
 }
 
 
-def score_fer2013(model: EmotionModel, faces: fer2013.Faces) -> dict[str, Scores]:
-    """Scores on 48x48 faces by the FER+ majority, on agreed rows, and by the 2013 labels.
+def crops_of(faces: fer2013.Faces, classifier: EmotionClassifier) -> NDArray[np.uint8]:
+    """The 48x48 faces as the model wants them, uint8 (N, 48, 48).
 
-    The faces go to the model as they are: FER2013 is cropped already.
+    A model trained on aligned faces gets them aligned by the detector, as it gets photos;
+    where no face is found, and for other models, the picture stays as it was cropped.
     """
-    probabilities = model.predict(faces.images).probabilities
+    model = classifier.model
+    settings = model.description.get("training", {}).get("settings", {})
+    if settings.get("alignment") != "landmarks":
+        return faces.images
+    crops: NDArray[np.uint8] = faces.images.copy()
+    for index, image in enumerate(tqdm(faces.images, desc="faces", disable=None)):
+        landmarks = find(image, classifier.detector)
+        if plausible(landmarks, model.template):
+            crops[index] = align(
+                image, landmarks * fer2013.SIDE, size=model.size, template=model.template
+            )
+    return crops
+
+
+def score_fer2013(
+    model: EmotionModel, faces: fer2013.Faces, crops: NDArray[np.uint8]
+) -> dict[str, Scores]:
+    """Scores on 48x48 faces by the FER+ majority, on agreed rows, and by the 2013 labels."""
+    probabilities = model.predict(crops).probabilities
     logits = np.log(np.maximum(probabilities, 1e-12))
     truth, valid = faces.majority()
     agreed = valid & (truth == faces.labels)
@@ -50,80 +78,6 @@ def score_fer2013(model: EmotionModel, faces: fer2013.Faces) -> dict[str, Scores
         "agreed": score(logits[agreed], truth[agreed]),
         "fer2013": score(logits, faces.labels),
     }
-
-
-def find_photos(tree: Path) -> dict[str, list[Path]]:
-    """The photos of each class folder.
-
-    Raises:
-        DataError: no class folder, or an empty one.
-    """
-    if not tree.is_dir():
-        raise fer2013.DataError(f"{tree} is not a folder; give one with a folder per class.")
-    photos = {
-        name: sorted(p for p in (tree / name).iterdir() if p.is_file() and p.name[0] != ".")
-        for name in CLASSES
-        if (tree / name).is_dir()
-    }
-    if not photos:
-        raise fer2013.DataError(f"{tree} has no folder named after a class: {', '.join(CLASSES)}.")
-    for name, files in photos.items():
-        if not files:
-            raise fer2013.DataError(f"the class folder {tree / name} holds no photo.")
-    return photos
-
-
-def score_photos(
-    classifier: EmotionClassifier, photos: dict[str, list[Path]]
-) -> tuple[Scores, dict[str, Any]]:
-    """Scores of the largest face of each photo; a photo without a face counts as wrong.
-
-    Returns:
-        The scores, and what belongs to photos only: ``faces_found`` (share), ``paired`` (for
-        each class, how often it is more probable on its own photo than on another of the
-        same file name) and ``unreadable`` (file names).
-    """
-    rows, truth, unreadable = [], [], []
-    by_photo: dict[tuple[str, str], float] = {}
-    every = {(name, file) for name, files in photos.items() for file in files}
-    for name, file in tqdm(sorted(every), desc="photos", disable=None):
-        try:
-            face = classifier.classify(file).largest
-        except ShellyError as error:
-            print(f"{file}: {error}", file=sys.stderr)
-            unreadable.append(str(file))
-            continue
-        if face is not None:
-            rows.append([face.scores[c] for c in CLASSES])
-            truth.append(CLASSES.index(name))
-            for c in photos:
-                by_photo[(f"{name}:{c}", file.stem)] = face.scores[c]
-    logits = np.log(np.maximum(np.array(rows).reshape(-1, len(CLASSES)), 1e-12))
-    scores = score(logits, np.array(truth, dtype=np.int64))
-    total = len(every) - len(unreadable)
-    found = len(rows) / total if total else 0.0
-    counted = Counter(name for name, file in every if str(file) not in unreadable)
-    answered = Counter(CLASSES[index] for index in truth)
-    recall = {c: scores.recall.get(c, 0.0) * answered[c] / counted[c] for c in photos if counted[c]}
-    scores = replace(
-        scores,
-        n=total,
-        accuracy=scores.accuracy * found,
-        recall=recall,
-        macro_recall=float(np.mean(list(recall.values()))) if recall else 0.0,
-    )
-    paired = {}
-    for c in photos:
-        pairs = [
-            (by_photo[(f"{c}:{c}", stem)], by_photo[(f"{other}:{c}", stem)])
-            for other in photos
-            for stem in sorted({file.stem for file in photos[c]})
-            if other != c and {(f"{c}:{c}", stem), (f"{other}:{c}", stem)} <= by_photo.keys()
-        ]
-        if pairs:
-            higher = sum(own > others for own, others in pairs)
-            paired[c] = {"n": len(pairs), "higher": higher / len(pairs)}
-    return scores, {"faces_found": found, "paired": paired, "unreadable": unreadable}
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
@@ -144,7 +98,27 @@ def table(results: dict[str, dict[str, Any]]) -> str:
                     f"    P({c}) higher on the {c} photo of a pair: "
                     f"{pair['higher']:.1%} of {pair['n']}"
                 )
+            for column, groups in values.get("groups", {}).items():
+                for group, v in groups.items():
+                    low, high = v["accuracy_ci95"]
+                    recalls = ", ".join(f"{c} {r:.0%}" for c, r in v["recall"].items())
+                    lines.append(
+                        f"    {column} {group} ({v['subjects']} people): accuracy "
+                        f"{v['accuracy']:.1%} [{low:.1%}, {high:.1%}]; recall {recalls}"
+                    )
     return "\n".join(lines)
+
+
+def draw(results: dict[str, dict[str, Any]], folder: Path) -> None:
+    """A confusion matrix and a reliability diagram of each part, as PNG."""
+    from training import plots
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, values in results.items():
+        title = TITLES[part]
+        plots.confusion_matrix(values["confusion"], title, folder / f"{part}-confusion.png")
+        file = folder / f"{part}-reliability.png"
+        plots.reliability_diagram(values["reliability"], values["ece"], title, file)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -165,6 +139,15 @@ def main(argv: list[str] | None = None) -> int:
         help="part of FER2013; choose by public, report private (default)",
     )
     parser.add_argument("--photos", type=Path, metavar="TREE", help="a folder of photos per class")
+    parser.add_argument(
+        "--groups",
+        type=Path,
+        metavar="CSV",
+        help="groups of the people in the photos: file name without suffix, then groups",
+    )
+    parser.add_argument(
+        "--plots", type=Path, metavar="DIR", help="draw confusion matrix and reliability diagram"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     arguments = parser.parse_args(argv)
     if not arguments.fer2013 and not arguments.photos:
@@ -172,17 +155,24 @@ def main(argv: list[str] | None = None) -> int:
     results: dict[str, dict[str, Any]] = {}
     unreadable: list[str] = []
     try:
+        groups = read_groups(arguments.groups) if arguments.groups else {}
         classifier = EmotionClassifier(arguments.model)
         if classifier.classes != CLASSES:
             raise fer2013.DataError(f"the model's classes are {', '.join(classifier.classes)}.")
         if arguments.fer2013:
             faces = fer2013.load(arguments.fer2013, arguments.part)
-            scores = score_fer2013(classifier.model, faces)
+            scores = score_fer2013(classifier.model, faces, crops_of(faces, classifier))
             results.update({part: values.as_dict() for part, values in scores.items()})
         if arguments.photos:
-            photo_scores, extra = score_photos(classifier, find_photos(arguments.photos))
-            results["photos"] = photo_scores.as_dict() | extra
-            unreadable = extra["unreadable"]
+            outcomes, unreadable = classify_photos(classifier, find_photos(arguments.photos))
+            found = sum(outcome.scores is not None for outcome in outcomes)
+            results["photos"] = score_outcomes(outcomes).as_dict() | {
+                "faces_found": found / len(outcomes) if outcomes else 0.0,
+                "paired": pairs(outcomes),
+                "unreadable": unreadable,
+            }
+            if groups:
+                results["photos"]["groups"] = by_group(outcomes, groups)
     except (fer2013.DataError, ShellyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -190,6 +180,8 @@ def main(argv: list[str] | None = None) -> int:
         print("\nStopped; nothing was written.", file=sys.stderr)
         return 130
     print(table(results))
+    if arguments.plots:
+        draw(results, arguments.plots)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 1 if unreadable else 0

@@ -15,14 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from shelly_local.faces import FaceDetector
 from training import fer2013
+from training.landmarks import find
 
-#: Side to which the 48-pixel faces are enlarged before the search, in pixels.
-ENLARGED_SIDE = 192
 NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 #: Which landmark each one becomes in the mirror.
 MIRRORED = [1, 0, 2, 4, 3]
@@ -37,15 +35,9 @@ def measure(images: NDArray[np.uint8], detector: FaceDetector) -> NDArray[np.flo
     Returns:
         float64 (M, 5, 2), M <= N.
     """
-    found = []
-    for image in tqdm(images, desc="faces", disable=None):
-        large = Image.fromarray(image).resize(
-            (ENLARGED_SIDE, ENLARGED_SIDE), Image.Resampling.BICUBIC
-        )
-        faces = detector.detect(np.asarray(large.convert("RGB")))
-        if faces:
-            found.append(np.array(faces[0].landmarks) / ENLARGED_SIDE)
-    return np.array(found).reshape(-1, 5, 2)
+    found = [find(image, detector) for image in tqdm(images, desc="faces", disable=None)]
+    landmarks = np.array(found, dtype=np.float64).reshape(-1, 5, 2)
+    return landmarks[~np.isnan(landmarks).any(axis=(1, 2))]
 
 
 def symmetrical(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,10 +24,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from training import export, fer2013, networks
+from shelly_local.alignment import FER2013_TEMPLATE
+from training import export, fer2013, networks, plots
 from training.augment import augment
 from training.checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
+from training.data import TrainingData, first, prepare
+from training.landmarks import align_all, alignments, find_all
 from training.metrics import Scores, fit_temperature, score
+
+ALIGNMENTS = ("landmarks", "none")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,13 @@ class Settings:
     weight_decay: float = 5e-4
     #: Exponential moving average of the weights, per step; averages about five epochs.
     ema_decay: float = 0.999
+    #: "landmarks" aligns each face as photos are in use; "none" takes it as it was cropped.
+    alignment: str = "landmarks"
+    #: Pictures of rare classes count more, by (mean frequency / frequency) to this power:
+    #: 0 serves accuracy alone, 1 all classes alike.
+    balance: float = 0.25
+    #: Share of the 2013 label mixed into the votes: it knows more disgust and fear.
+    label_share: float = 0.0
     #: Share of a uniform distribution mixed into the votes: ten voters are a small sample.
     label_smoothing: float = 0.02
     seed: int = 0
@@ -80,14 +92,7 @@ def learning_rate(settings: Settings, epoch: float) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def to_tensor(images: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 (N, 48, 48) to a uint8 tensor (N, 1, 48, 48) on the device."""
-    return torch.from_numpy(images).unsqueeze(1).to(device)
-
-
-def train_epoch(
-    state: TrainingState, pictures: Tensor, targets: Tensor, weights: Tensor, settings: Settings
-) -> float:
+def train_epoch(state: TrainingState, data: TrainingData, settings: Settings) -> float:
     """One pass over the training part; returns the mean loss.
 
     Raises:
@@ -97,7 +102,8 @@ def train_epoch(
     # Seeded by the epoch, so that a resumed run sees the same pictures in the same order.
     generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
     torch.manual_seed(settings.seed * 100_003 + epoch)  # dropout
-    order = torch.randperm(len(pictures), generator=generator)
+    order = torch.randperm(len(data.pictures), generator=generator)
+    device = data.pictures.device
     batches = torch.split(order, settings.batch_size)
     state.model.train()
     total = torch.zeros(())
@@ -106,15 +112,15 @@ def train_epoch(
         rate = learning_rate(settings, epoch + step / len(batches))
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        chosen = batch.to(pictures.device)
-        inputs = augment(pictures[chosen].float(), generator)
+        chosen = batch.to(device)
+        alignment = None if data.alignment is None else data.alignment[chosen]
+        inputs = augment(data.pictures[chosen].float(), generator, alignment)
         inputs = inputs.to(memory_format=torch.channels_last)
-        with torch.autocast(pictures.device.type, enabled=pictures.device.type == "cuda"):
+        with torch.autocast(device.type, enabled=device.type == "cuda"):
             logits, _ = state.model(inputs)
-        smoothing = settings.label_smoothing
-        wanted = targets[chosen] * (1 - smoothing) + smoothing / targets.shape[1]
-        losses = F.cross_entropy(logits.float(), wanted, reduction="none")
-        loss = (losses * weights[chosen]).sum() / weights[chosen].sum().clamp(min=1e-6)
+        losses = F.cross_entropy(logits.float(), data.targets[chosen], reduction="none")
+        weights = data.weights[chosen]
+        loss = (losses * weights).sum() / weights.sum().clamp(min=1e-6)
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"the loss is {loss.item()} in epoch {epoch + 1}; lower --learning-rate "
@@ -154,13 +160,6 @@ def predict(model: nn.Module, pictures: Tensor, batch_size: int = 512) -> np.nda
     return torch.cat(outputs).numpy()
 
 
-def evaluate(model: nn.Module, faces: fer2013.Faces, device: torch.device) -> Scores:
-    """Scores of a network on one part, by the FER+ majority."""
-    logits = predict(model, to_tensor(faces.images, device))
-    truth, valid = faces.majority()
-    return score(logits[valid], truth[valid])
-
-
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
     """The curves as CSV, one row an epoch."""
     with path.open("w", newline="") as file:
@@ -188,17 +187,30 @@ def train(
         load_checkpoint(checkpoint, state, asdict(settings))
         print(f"Going on after epoch {len(state.history)} of {settings.epochs}.")
 
-    pictures = to_tensor(parts["train"].images, device)
-    targets, weights = (torch.from_numpy(a).to(device) for a in parts["train"].soft_targets())
+    alignment: dict[str, Tensor | None] = dict.fromkeys(parts)
+    if settings.alignment == "landmarks":
+        for name, faces in parts.items():
+            alignment[name] = alignments(find_all(faces.images, out), FER2013_TEMPLATE)
+    data = prepare(
+        parts["train"],
+        alignment["train"],
+        device,
+        balance=settings.balance,
+        label_share=settings.label_share,
+        label_smoothing=settings.label_smoothing,
+    )
+    truth, valid = parts["public"].majority()
+    truth = truth[valid]
+    public_pictures = align_all(parts["public"].images, alignment["public"])[valid].to(device)
     print(
-        f"Training {settings.network!r} on {len(pictures):,} pictures, "
+        f"Training {settings.network!r} on {len(data.pictures):,} pictures, "
         f"{settings.epochs} epochs, {device.type}."
     )
     for epoch in range(len(state.history), settings.epochs):
         start = time.perf_counter()
-        loss = train_epoch(state, pictures, targets, weights, settings)
+        loss = train_epoch(state, data, settings)
         seconds = time.perf_counter() - start
-        public = evaluate(state.average, parts["public"], device)
+        public = score(predict(state.average, public_pictures), truth)
         state.history.append(
             {
                 "epoch": epoch + 1,
@@ -217,15 +229,10 @@ def train(
             f"{seconds:.0f} s, {left:.0f} min left",
             flush=True,
         )
-    truth, valid = parts["public"].majority()
-    logits = predict(state.average, to_tensor(parts["public"].images, device))
-    temperature = fit_temperature(logits[valid], truth[valid])
-    return state.average, temperature, score(logits[valid], truth[valid], temperature)
-
-
-def first(faces: fer2013.Faces, count: int) -> fer2013.Faces:
-    """The first rows of a part."""
-    return fer2013.Faces(faces.images[:count], faces.labels[:count], faces.votes[:count])
+    plots.learning_curves(out / "history.csv", out / "curves.png")
+    logits = predict(state.average, public_pictures)
+    temperature = fit_temperature(logits, truth)
+    return state.average, temperature, score(logits, truth, temperature)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -270,9 +277,22 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if arguments.network not in networks.NETWORKS:
         known = ", ".join(sorted(networks.NETWORKS))
         parser.error(f"unknown network {arguments.network!r}; choose from {known}")
+    if arguments.alignment not in ALIGNMENTS:
+        known = ", ".join(ALIGNMENTS)
+        parser.error(f"unknown alignment {arguments.alignment!r}; choose from {known}")
     if arguments.epochs < 1:
         parser.error(f"--epochs must be at least 1, not {arguments.epochs}")
     return arguments
+
+
+def command_line(settings: Settings) -> str:
+    """The command that gives this model again, with the options that are not the default."""
+    options = [
+        f" --{field.name.replace('_', '-')} {getattr(settings, field.name)}"
+        for field in fields(Settings)
+        if getattr(settings, field.name) != field.default
+    ]
+    return "python -m training.pretrain --fer2013 DIR" + "".join(options)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -289,7 +309,7 @@ def main(argv: list[str] | None = None) -> int:
             model.cpu(),
             target,
             temperature=temperature,
-            command=f"python -m training.pretrain --fer2013 DIR --epochs {settings.epochs}",
+            command=command_line(settings),
             settings=asdict(settings),
             metrics={"ferplus_public": public.as_dict()},
         )

@@ -1,0 +1,74 @@
+"""FER2013 as tensors: pictures, targets, weights and alignment on the training device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.fer2013 import Faces
+
+
+def to_tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (N, 48, 48) to a uint8 tensor (N, 1, 48, 48) on the device."""
+    return torch.from_numpy(images).unsqueeze(1).to(device)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training part on the device.
+
+    Attributes:
+        pictures: uint8 (N, 1, 48, 48).
+        targets: float (N, 7), rows sum to 1.
+        weights: float (N,), how much each picture counts.
+        alignment: float (N, 2, 3) for ``augment``, or None.
+    """
+
+    pictures: Tensor
+    targets: Tensor
+    weights: Tensor
+    alignment: Tensor | None
+
+
+def prepare(
+    faces: Faces,
+    alignment: Tensor | None,
+    device: torch.device,
+    *,
+    balance: float,
+    label_share: float,
+    label_smoothing: float,
+) -> TrainingData:
+    """Targets and weights of the training part.
+
+    Args:
+        faces: the training part.
+        alignment: from ``training.landmarks.alignments``, or None.
+        device: where the result lies.
+        balance: a picture counts by (mean frequency / frequency of its classes) to this power.
+        label_share: share of the 2013 label in the target, the rest are votes.
+        label_smoothing: share of the uniform distribution mixed in.
+    """
+    votes, counts = (torch.from_numpy(array) for array in faces.soft_targets())
+    labels = F.one_hot(torch.from_numpy(faces.labels), votes.shape[1]).float()
+    targets = votes * (1 - label_share) + labels * label_share
+    frequency = (targets * counts[:, None]).sum(0) / counts.sum()
+    rarity = (1 / (len(frequency) * frequency.clamp(min=1e-4))).pow(balance)
+    weights = counts * (targets * rarity).sum(1)
+    targets = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
+    return TrainingData(
+        to_tensor(faces.images, device),
+        targets.to(device),
+        (weights / weights.mean()).to(device),
+        None if alignment is None else alignment.to(device),
+    )
+
+
+def first(faces: Faces, count: int) -> Faces:
+    """The first rows of a part."""
+    return Faces(faces.images[:count], faces.labels[:count], faces.votes[:count])
