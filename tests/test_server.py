@@ -82,6 +82,14 @@ def test_numbers_out_of_range(app: Flask, arguments: dict[str, Any], words: str)
         create_server(app, **arguments)
 
 
+def test_another_loopback_address_answers_to_its_name(classifier: EmotionClassifier) -> None:
+    app = create_app(classifier)
+    create_server(app, host="127.0.0.2", port=0).close()
+    client = app.test_client()
+    for host, status in (("127.0.0.2:80", 200), ("localhost", 200), ("sea.example", 403)):
+        assert client.get("/health", headers={"Host": host}).status_code == status
+
+
 def test_any_host_name_when_open_to_the_network(classifier: EmotionClassifier) -> None:
     app = create_app(classifier)
     create_server(app, host="0.0.0.0", port=0).close()

@@ -187,9 +187,13 @@ def test_evaluate_writes_what_it_prints(
     assert results["photos"]["faces_found"] == 1
     assert results["photos"]["paired"]["happiness"] == {"n": 1, "higher": 1}
     assert "100.00%" in capsys.readouterr().out
-    model = str(trained / "model")
-    assert evaluate.main(["--model", model, "--fer2013", str(data), "--json", str(file)]) == 0
-    assert json.loads(file.read_text())["ferplus"]["accuracy"] > 0.9
+    model = str(shutil.copytree(trained / "model", tmp_path / "model"))
+    scoring = ["--model", model, "--fer2013", str(data), "--json", str(file)]
+    assert evaluate.main([*scoring, "--record"]) == 0
+    accuracy = json.loads(file.read_text())["ferplus"]["accuracy"]
+    assert accuracy > 0.9
+    recorded = EmotionModel(model).description["metrics"]["ferplus_private"]["accuracy"]
+    assert recorded == pytest.approx(accuracy, abs=1e-5)
 
 
 def test_groups_and_their_intervals(

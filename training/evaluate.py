@@ -22,7 +22,7 @@ from tqdm import tqdm
 from shelly_local.alignment import align
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
-from shelly_local.model import EmotionModel
+from shelly_local.model import DESCRIPTION_FILE, EmotionModel
 from shelly_local.results import CLASSES
 from training import fer2013
 from training.landmarks import find, plausible
@@ -88,9 +88,11 @@ def table(results: dict[str, dict[str, Any]]) -> str:
             f"{TITLES[part]:34}{values['n']:>6}{values['accuracy']:>10.2%}"
             f"{values['macro_recall']:>14.2%}{values['ece']:>8.3f}"
         )
-        lines.append(
-            "    recall: " + ", ".join(f"{c} {r:.1%}" for c, r in values["recall"].items())
-        )
+        lines += [
+            f"    {c:10} precision {values['precision'].get(c, 0):6.1%}  recall {recall:6.1%}"
+            f"  F1 {values['f1'].get(c, 0):6.1%}"
+            for c, recall in values["recall"].items()
+        ]
         if part == "photos":
             lines.append(f"    faces found: {values['faces_found']:.1%}")
             for c, pair in values["paired"].items():
@@ -107,6 +109,28 @@ def table(results: dict[str, dict[str, Any]]) -> str:
                         f"{v['accuracy']:.1%} [{low:.1%}, {high:.1%}]; recall {recalls}"
                     )
     return "\n".join(lines)
+
+
+def record(results: dict[str, dict[str, Any]], file: Path, part: str) -> None:
+    """Write the main figures into a model's description, whole or not at all."""
+    description = json.loads(file.read_text(encoding="utf-8"))
+    names = ("n", "accuracy", "macro_recall", "recall", "ece", "faces_found", "paired", "groups")
+    for name, values in results.items():
+        title = name if name == "photos" else f"{name}_{part}"
+        description["metrics"][title] = {key: values[key] for key in names if key in values}
+    text = json.dumps(_rounded(description), indent=2, ensure_ascii=False) + "\n"
+    partial = file.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to five decimals, in any nesting: more would be noise."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    return [_rounded(entry) for entry in value] if isinstance(value, list) else value
 
 
 def draw(results: dict[str, dict[str, Any]], folder: Path) -> None:
@@ -148,6 +172,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--plots", type=Path, metavar="DIR", help="draw confusion matrix and reliability diagram"
     )
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="write the figures into the description of the model, too",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     arguments = parser.parse_args(argv)
     if not arguments.fer2013 and not arguments.photos:
@@ -180,6 +209,8 @@ def main(argv: list[str] | None = None) -> int:
         print("\nStopped; nothing was written.", file=sys.stderr)
         return 130
     print(table(results))
+    if arguments.record:
+        record(results, classifier.model.folder / DESCRIPTION_FILE, arguments.part)
     if arguments.plots:
         draw(results, arguments.plots)
     if arguments.json:

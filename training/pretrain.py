@@ -311,7 +311,15 @@ def main(argv: list[str] | None = None) -> int:
             temperature=temperature,
             command=command_line(settings),
             settings=asdict(settings),
-            metrics={"ferplus_public": public.as_dict()},
+            metrics={
+                "ferplus_public": {
+                    "n": public.n,
+                    "accuracy": public.accuracy,
+                    "macro_recall": public.macro_recall,
+                    "recall": public.recall,
+                    "ece": public.ece,
+                }
+            },
         )
     except (fer2013.DataError, TrainingError, export.ExportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -57,8 +57,9 @@ def create_server(
         raise ShellyError(f"the port must lie in 0..65535, got {port}")
     if threads < 1:
         raise ShellyError(f"the number of threads must be 1 or more, got {threads}")
-    if app.config["ALLOWED_HOSTS"] is LOOPBACK_HOSTS and not is_loopback(host):
-        app.config["ALLOWED_HOSTS"] = None
+    if app.config["ALLOWED_HOSTS"] is LOOPBACK_HOSTS:
+        name = f"[{host.strip('[]')}]" if ":" in host else host.lower()
+        app.config["ALLOWED_HOSTS"] = (*LOOPBACK_HOSTS, name) if is_loopback(host) else None
 
     # A warning for each request that has to wait a moment helps nobody.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -92,13 +93,14 @@ def serve(
     Args and errors are those of `create_server`. Prints the address to open.
     """
     server = create_server(app, host, port, threads)
-    for address, actual_port in addresses(server):
-        print(f"Shelly is at http://{address}:{actual_port}/ (stop her with Ctrl-C)", flush=True)
-
     previous = None
     if threading.current_thread() is threading.main_thread():
         previous = signal.signal(signal.SIGTERM, _stop)
     try:
+        for address, actual_port in addresses(server):
+            print(
+                f"Shelly is at http://{address}:{actual_port}/ (stop her with Ctrl-C)", flush=True
+            )
         # Waitress ends run() on SystemExit and KeyboardInterrupt, after letting the
         # requests under way finish.
         server.run()
