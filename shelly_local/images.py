@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,8 +140,11 @@ def decode(
     except ShellyError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as cause:
+        # Pillow says "Image size (2500000000 pixels) exceeds limit of ...".
+        count = re.search(r"\d+", str(cause))
+        found = f"{int(count[0]):,} pixels" if count else "too many pixels"
         raise TooManyPixelsError(
-            f"{label} has too many pixels; at most {MAX_PIXELS:,} are allowed."
+            f"{label} has {found}; at most {MAX_PIXELS:,} are allowed."
         ) from cause
     except Exception as cause:  # on damaged data Pillow raises nearly every built-in error
         raise TruncatedImageError(

@@ -1,0 +1,110 @@
+"""What an index of pictures holds: people, their takes, and the frames of each take."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shelly_local.results import CLASSES
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture: a file, or a member of a zip.
+
+    Attributes:
+        path: the file, or the zip file.
+        member: name inside the zip; None for a file.
+    """
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        return self.path.name if self.member is None else f"{self.path.name}/{self.member}"
+
+    def read(self) -> bytes:
+        """The bytes of the picture file.
+
+        Raises:
+            OSError: the file cannot be read.
+            zipfile.BadZipFile, KeyError: the zip is damaged.
+        """
+        if self.member is None:
+            return self.path.read_bytes()
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.read(self.member)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One recording of one person showing one expression.
+
+    Attributes:
+        subject: who; nobody may be in two parts of a split.
+        emotion: one of ``CLASSES``.
+        name: unique within subject and emotion, such as ``"session0/take000"``.
+        frames: in the order of recording; a single photo is a take of one frame.
+    """
+
+    subject: str
+    emotion: str
+    name: str
+    frames: tuple[Frame, ...]
+
+    def __post_init__(self) -> None:
+        if self.emotion not in CLASSES:
+            raise ValueError(f"emotion must be one of {', '.join(CLASSES)}, got {self.emotion!r}")
+        if not self.frames:
+            raise ValueError(f"the take {self.name!r} of {self.subject!r} has no frame")
+
+    @property
+    def key(self) -> str:
+        """Unique in an index: ``subject/emotion/name``."""
+        return f"{self.subject}/{self.emotion}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Index:
+    """What was found under a folder.
+
+    Attributes:
+        takes: sorted by subject, emotion and name.
+        left_out: how many entries were left out, by reason.
+    """
+
+    takes: tuple[Take, ...]
+    left_out: dict[str, int]
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Everybody in the index, sorted."""
+        return tuple(sorted({take.subject for take in self.takes}))
+
+    @property
+    def frames(self) -> int:
+        """Number of pictures."""
+        return sum(len(take.frames) for take in self.takes)
+
+    def per_emotion(self) -> dict[str, dict[str, int]]:
+        """For each class that occurs: ``subjects``, ``takes`` and ``frames``."""
+        return {
+            emotion: {
+                "subjects": len({t.subject for t in self.takes if t.emotion == emotion}),
+                "takes": sum(t.emotion == emotion for t in self.takes),
+                "frames": sum(len(t.frames) for t in self.takes if t.emotion == emotion),
+            }
+            for emotion in CLASSES
+            if any(t.emotion == emotion for t in self.takes)
+        }
+
+
+def make_index(takes: Iterable[Take], left_out: Counter[str]) -> Index:
+    """An index in its order."""
+    ordered = sorted(takes, key=lambda take: (take.subject, take.emotion, take.name))
+    return Index(tuple(ordered), dict(sorted(left_out.items())))
