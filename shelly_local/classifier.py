@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from shelly_local.alignment import align
@@ -63,7 +64,10 @@ class EmotionClassifier:
         """
         decoded = decode(photo, max_side=DETECTION_SIDE)
         faces = self.detector.detect(decoded.pixels)
-        probabilities = self.model.predict(self._crops(decoded.pixels, faces)).probabilities
+        crops = aligned_crops(
+            decoded.pixels, faces, size=self.model.size, template=self.model.template
+        )
+        probabilities = self.model.predict(crops).probabilities
         return PhotoEmotions(
             width=decoded.width,
             height=decoded.height,
@@ -73,14 +77,26 @@ class EmotionClassifier:
             ),
         )
 
-    def _crops(self, pixels: NDArray[np.uint8], faces: list[Face]) -> NDArray[np.uint8]:
-        """Aligned grey crops, uint8 (N, size, size)."""
-        size = self.model.size
-        crops = np.zeros((len(faces), size, size), dtype=np.uint8)
-        for index, face in enumerate(faces):
-            crop = align(pixels, face.landmarks, size=size, template=self.model.template)
-            crops[index] = np.asarray(Image.fromarray(crop).convert("L"))
-        return crops
+
+def aligned_crops(
+    pixels: NDArray[np.uint8], faces: Sequence[Face], *, size: int, template: ArrayLike
+) -> NDArray[np.uint8]:
+    """The faces of a picture as the model sees them, in use and in training.
+
+    Args:
+        pixels: uint8 (H, W, 3), RGB, upright.
+        faces: N faces, in pixels of ``pixels``.
+        size: side of a crop in pixels.
+        template: (5, 2), where the landmarks go, in units of that side.
+
+    Returns:
+        Aligned grey crops, uint8 (N, size, size).
+    """
+    crops = np.zeros((len(faces), size, size), dtype=np.uint8)
+    for index, face in enumerate(faces):
+        crop = align(pixels, face.landmarks, size=size, template=template)
+        crops[index] = np.asarray(Image.fromarray(crop).convert("L"))
+    return crops
 
 
 def _scores(classes: tuple[str, ...], row: NDArray[Any]) -> dict[str, float]:

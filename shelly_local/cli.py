@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from shelly_local import __version__
-from shelly_local.commands import classify, web
+from shelly_local.commands import classify, models, train, web
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
 
@@ -27,6 +27,8 @@ examples:
   shelly classify me.jpg            a table of the faces and their expressions
   shelly classify photos --json     a folder, as JSON Lines
   shelly web --open                 Shelly's page, in the browser
+  shelly models                     which models are installed, and whether they are sound
+  shelly train --help               a model for your own pictures of people
 
 shelly COMMAND --help explains a command.
 """
@@ -45,6 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     classify.add_parser(subparsers)
     web.add_parser(subparsers)
+    models.add_parser(subparsers)
+    train.add_parser(subparsers)
     return parser
 
 

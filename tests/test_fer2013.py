@@ -68,8 +68,11 @@ def test_arrays(tmp_path: Path) -> None:
 
 
 def write_csv(folder: Path) -> None:
-    """Three rows of the published files: two of training, one of the private part."""
-    rows = [("0", "Training", 10), ("6", "Training", 20), ("4", "PrivateTest", 30)]
+    """Three rows of training, of which the last is also that of the private part."""
+    rows = [
+        *(("0", "Training", 10), ("6", "Training", 20), ("4", "Training", 30)),
+        ("4", "PrivateTest", 30),
+    ]
     with (folder / "fer2013.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["emotion", "pixels", "Usage"])
@@ -79,13 +82,14 @@ def write_csv(folder: Path) -> None:
         writer.writerow(["Usage", "Image name", *VOTE_COLUMNS])
         writer.writerow(["Training", "a.png", *votes(anger=10)])
         writer.writerow(["Training", "", *votes(NF=10)])
+        writer.writerow(["Training", "d.png", *votes(sadness=10)])
         writer.writerow(["PrivateTest", "c.png", *votes(sadness=7, neutral=3)])
 
 
 def test_published_csv_files(tmp_path: Path) -> None:
     write_csv(tmp_path)
     train = fer2013.load(tmp_path, "train")
-    assert len(train) == 1, "the picture without a face is left out"
+    assert len(train) == 1, "without the one that has no face and the one that is tested"
     assert train.labels[0] == CLASSES.index("anger")
     assert (train.images[0] == 10).all()
     private = fer2013.load(tmp_path, "private")

@@ -415,7 +415,7 @@ def webp_header(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("header", [png_header, gif_header, webp_header])
 def test_a_decompression_bomb_is_refused_at_once(header: Any) -> None:
-    with pytest.raises(TooManyPixelsError, match="2,500,000,000 pixels; at most 80,000,000") as caught:
+    with pytest.raises(TooManyPixelsError, match="2,500,000,000 pixels; at most") as caught:
         decode(header(50_000, 50_000))
     assert caught.value.code == 413
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -15,13 +16,20 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, load_file, save
 from torch import nn
 
 from shelly_local.alignment import FER2013_TEMPLATE
-from shelly_local.model import DESCRIPTION_FILE, FORMAT
+from shelly_local.errors import ModelError
+from shelly_local.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
 from shelly_local.results import CLASSES
+from shelly_local.runtime import bundled_model, load_weights, read_description
+from training import networks
 
 WEIGHTS_FILE = "model.onnx"
+#: The same weights for PyTorch, to train on from: ONNX holds them in another form.
+TORCH_WEIGHTS_FILE = "model.safetensors"
 #: Largest difference of probabilities between torch and ONNX Runtime.
 TOLERANCE = 1e-4
 SIDE = 48
@@ -80,6 +88,51 @@ def export_onnx(network: nn.Module, file: Path) -> None:
             raise ExportError(f"ONNX and torch differ by {worst:.2g}, more than {TOLERANCE}")
 
 
+def load_network(folder: Path | None = None) -> nn.Module:
+    """The network of a model directory with its weights, to train on from.
+
+    Args:
+        folder: model directory; the bundled model by default.
+
+    Raises:
+        ModelError: missing, damaged, of another input size, or without PyTorch weights.
+    """
+    folder = folder or bundled_model(DEFAULT_MODEL)
+    description = read_description(folder / DESCRIPTION_FILE)
+    sides = [description.get("input", {}).get(side) for side in ("width", "height")]
+    if sides != [SIDE, SIDE]:
+        raise ModelError(f"{folder} takes faces of {sides} pixels; training needs {SIDE}.")
+    try:
+        network = networks.build(description["training"]["settings"]["network"])
+        network.load_state_dict(load(load_weights(folder, description, "torch")))
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder} cannot be trained on from: {error}") from error
+    return network
+
+
+def _packed(network: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
+    """The weights as a safetensors file; written by us, so that it has ordinary permissions."""
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return save(tensors, metadata)
+
+
+def save_network(file: Path, network: nn.Module, *key: object) -> None:
+    """Keep the weights of a finished step, with what they were made by; whole or not at all."""
+    partial = file.with_suffix(".partial")
+    partial.write_bytes(_packed(network, {"key": repr(key)}))
+    partial.replace(file)
+
+
+def read_network(file: Path, network: nn.Module, *key: object) -> nn.Module | None:
+    """A copy of ``network`` with weights from ``save_network``; None if made by other settings."""
+    with safe_open(file, framework="pt") as stored:
+        if (stored.metadata() or {}).get("key") != repr(key):
+            return None
+    copied = copy.deepcopy(network)
+    copied.load_state_dict(load_file(file))
+    return copied.eval()
+
+
 def write_model(
     network: nn.Module,
     folder: Path,
@@ -89,6 +142,7 @@ def write_model(
     settings: dict[str, Any],
     metrics: dict[str, Any],
     data: str = PRETRAINING_DATA,
+    name: str = "shelly-emotion",
 ) -> None:
     """Write a complete model directory, or nothing at all.
 
@@ -102,7 +156,7 @@ def write_model(
         export_onnx(network, weights)
         description = {
             "format": FORMAT,
-            "name": "shelly-emotion",
+            "name": name,
             "classes": list(CLASSES),
             "input": {
                 "name": "faces",
@@ -128,6 +182,10 @@ def write_model(
             },
             "metrics": metrics,
         }
-        write_description(partial / DESCRIPTION_FILE, description, {"emotion": weights})
-        shutil.move(str(weights), folder / WEIGHTS_FILE)
+        torch_weights = partial / TORCH_WEIGHTS_FILE
+        torch_weights.write_bytes(_packed(network))
+        files = {"emotion": weights, "torch": torch_weights}
+        write_description(partial / DESCRIPTION_FILE, description, files)
+        for file in files.values():
+            shutil.move(str(file), folder / file.name)
         shutil.move(str(partial / DESCRIPTION_FILE), folder / DESCRIPTION_FILE)

@@ -149,6 +149,7 @@ def _from_arrays(files: list[Path]) -> Faces:
 def _from_csv(folder: Path, part: Part) -> Faces:
     """Read the published CSV files; their rows correspond one to one."""
     images, labels, votes = [], [], []
+    tested: set[bytes] = set()  # pictures of the public and private part
     relabel = [CLASSES.index(name) for name in _CSV_LABELS]
     with (
         (folder / "fer2013.csv").open(newline="") as pictures,
@@ -160,16 +161,22 @@ def _from_csv(folder: Path, part: Part) -> Faces:
             if row["Usage"] != vote["Usage"]:
                 raise DataError(f"row {number}: {row['Usage']!r} and {vote['Usage']!r} differ.")
             counts = [int(vote[name]) for name in VOTE_COLUMNS]
-            if row["Usage"] != _CSV_USAGE[part] or counts[-1] > _MOST_NO_FACE_VOTES:
+            wanted = row["Usage"] == _CSV_USAGE[part] and counts[-1] <= _MOST_NO_FACE_VOTES
+            if not wanted and (part != "train" or row["Usage"] == _CSV_USAGE["train"]):
                 continue
             pixels = np.array(row["pixels"].split(), dtype=np.uint8)
             if pixels.size != SIDE * SIDE:
                 raise DataError(f"row {number} of fer2013.csv has {pixels.size} pixels, not 2304.")
+            if not wanted:
+                tested.add(pixels.tobytes())
+                continue
             images.append(pixels.reshape(SIDE, SIDE))
             labels.append(relabel[int(row["emotion"])])
             votes.append(counts)
+    # Some hundred training pictures stand in the other parts as well.
+    new = [index for index, image in enumerate(images) if image.tobytes() not in tested]
     return Faces(
-        np.array(images, dtype=np.uint8).reshape(-1, SIDE, SIDE),
-        np.array(labels, dtype=np.int64),
-        np.array(votes, dtype=np.uint8).reshape(-1, len(VOTE_COLUMNS)),
+        np.array([images[i] for i in new], dtype=np.uint8).reshape(-1, SIDE, SIDE),
+        np.array([labels[i] for i in new], dtype=np.int64),
+        np.array([votes[i] for i in new], dtype=np.uint8).reshape(-1, len(VOTE_COLUMNS)),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shelly_local.results import CLASSES
@@ -123,3 +125,22 @@ def build(name: str) -> nn.Module:
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}; choose from {', '.join(sorted(NETWORKS))}")
     return NETWORKS[name]().to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, pictures: Tensor, batch_size: int = 512) -> NDArray[np.float32]:
+    """Logits float32 (N, 7), averaged over each face and its mirror image, as in use.
+
+    Args:
+        model: on the device on which to compute; left in evaluation mode.
+        pictures: uint8 (N, 1, 48, 48), on any device.
+        batch_size: faces of one pass.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    outputs = [torch.zeros((0, len(CLASSES)))]
+    for batch in torch.split(pictures, batch_size):
+        inputs = batch.to(device).float().to(memory_format=torch.channels_last)
+        outputs.append(((model(inputs)[0] + model(inputs.flip(-1))[0]) / 2).float().cpu())
+    logits: NDArray[np.float32] = torch.cat(outputs).numpy()
+    return logits

@@ -5,22 +5,19 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
 from shelly_local.results import CLASSES
 from training.fer2013 import DataError
-from training.metrics import Scores, score
+from training.metrics import Scores, interval_by_subject, score
 
-#: Draws of the bootstrap over people; enough for two digits of a 95 % interval.
-BOOTSTRAP_DRAWS = 2000
 #: Upper ends of the bands into which numbers such as ages are put, in the unit of the column.
 BANDS = (24.0, 34.0, 44.0)
 
@@ -89,19 +86,10 @@ def score_outcomes(outcomes: Sequence[Outcome]) -> Scores:
     """Scores over all photos; one without a face is wrong, and in no column of the confusion."""
     found = [outcome for outcome in outcomes if outcome.scores is not None]
     rows = np.array([outcome.scores for outcome in found], dtype=float).reshape(-1, len(CLASSES))
-    truth = np.array([CLASSES.index(outcome.label) for outcome in found], dtype=np.int64)
-    scores = score(np.log(np.maximum(rows, 1e-12)), truth)
-    recall = {
-        label: float(np.mean([o.right for o in outcomes if o.label == label]))
-        for label in CLASSES
-        if any(o.label == label for o in outcomes)
-    }
-    return replace(
-        scores,
-        n=len(outcomes),
-        accuracy=float(np.mean([outcome.right for outcome in outcomes])) if outcomes else 0.0,
-        recall=recall,
-        macro_recall=float(np.mean(list(recall.values()))) if recall else 0.0,
+    return score(
+        np.log(np.maximum(rows, 1e-12)),
+        [CLASSES.index(outcome.label) for outcome in found],
+        missing=[CLASSES.index(o.label) for o in outcomes if o.scores is None],
     )
 
 
@@ -184,20 +172,9 @@ def by_group(
                 "subjects": len({o.subject for o in members}),
                 "n": scores.n,
                 "accuracy": scores.accuracy,
-                "accuracy_ci95": _interval(members),
+                "accuracy_ci95": interval_by_subject(
+                    [o.right for o in members], [o.subject for o in members]
+                ),
                 "recall": scores.recall,
             }
     return result
-
-
-def _interval(outcomes: Sequence[Outcome]) -> list[float]:
-    """95 % interval of the accuracy; people are drawn, with all of their photos."""
-    subjects = sorted({o.subject for o in outcomes})
-    right: NDArray[np.float64] = np.array(
-        [sum(o.right for o in outcomes if o.subject == s) for s in subjects], dtype=float
-    )
-    total = np.array([sum(o.subject == s for o in outcomes) for s in subjects], dtype=float)
-    draws = np.random.default_rng(0).integers(0, len(subjects), (BOOTSTRAP_DRAWS, len(subjects)))
-    accuracies = right[draws].sum(axis=1) / total[draws].sum(axis=1)
-    low, high = np.percentile(accuracies, [2.5, 97.5])
-    return [float(low), float(high)]

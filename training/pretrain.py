@@ -18,7 +18,6 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -149,17 +148,6 @@ def update_average(state: TrainingState, decay: float, step: int) -> None:
             averaged.copy_(current)
 
 
-@torch.no_grad()
-def predict(model: nn.Module, pictures: Tensor, batch_size: int = 512) -> np.ndarray:
-    """Logits float32 (N, 7), averaged over each picture and its mirror image, as in use."""
-    model.eval()
-    outputs = []
-    for batch in torch.split(pictures, batch_size):
-        inputs = batch.float().to(memory_format=torch.channels_last)
-        outputs.append(((model(inputs)[0] + model(inputs.flip(-1))[0]) / 2).float().cpu())
-    return torch.cat(outputs).numpy()
-
-
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
     """The curves as CSV, one row an epoch."""
     with path.open("w", newline="") as file:
@@ -210,7 +198,7 @@ def train(
         start = time.perf_counter()
         loss = train_epoch(state, data, settings)
         seconds = time.perf_counter() - start
-        public = score(predict(state.average, public_pictures), truth)
+        public = score(networks.predict(state.average, public_pictures), truth)
         state.history.append(
             {
                 "epoch": epoch + 1,
@@ -230,7 +218,7 @@ def train(
             flush=True,
         )
     plots.learning_curves(out / "history.csv", out / "curves.png")
-    logits = predict(state.average, public_pictures)
+    logits = networks.predict(state.average, public_pictures)
     temperature = fit_temperature(logits, truth)
     return state.average, temperature, score(logits, truth, temperature)
 

@@ -1,0 +1,200 @@
+"""Crops on disk, found by the content of their pictures.
+
+The cache holds faces. Those of a licensed database, such as MUG, stay under its licence:
+keep the cache as private as the pictures, do not share it, do not publish it.
+
+Crops lie in shards of up to ``SHARD``, in a folder per detector, template and size; in it a
+crop is found by the SHA-256 of its picture's bytes. A changed picture or template thus makes
+a new crop, and a picture that was moved or copied keeps its own. Each shard is complete or
+not there: it is written under another name first, and zip's checksums tell a damaged one,
+whose crops are made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelly_local.classifier import DETECTION_SIDE
+from shelly_local.runtime import bundled_model, read_description
+from training.fer2013 import DataError
+
+#: Frames in a shard, and so the most that a kill can lose: a minute or two of work.
+SHARD = 1000
+#: To be raised when decoding, detection or alignment changes crops while weights stay.
+RECIPE = 1
+#: Seconds after which a half-written shard belongs to no run any more.
+_ABANDONED = 600.0
+#: Bytes of a SHA-256.
+_HASH = 32
+
+Crop = NDArray[np.uint8]
+
+
+class Framing(Protocol):
+    """What decides how a crop is cut; an ``EmotionModel`` has it."""
+
+    @property
+    def size(self) -> int:
+        """Side of a crop in pixels."""
+
+    @property
+    def template(self) -> NDArray[np.float64]:
+        """(5, 2), where the landmarks go, in units of the side."""
+
+
+def framing_key(framing: Framing) -> str:
+    """Names all that decides a crop besides its picture: detector, template, size."""
+    detector = read_description(bundled_model("mtcnn") / "mtcnn.json")["weights"]
+    template = np.asarray(framing.template, dtype=float).tolist()
+    parts = [RECIPE, DETECTION_SIDE, detector, template, framing.size]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class CropCache:
+    """The crops of one framing on disk, and those not yet written.
+
+    Args:
+        folder: the cache, shared by all framings. Nothing is written outside of it.
+        framing: how the crops are cut.
+
+    Attributes:
+        size: side of a crop in pixels.
+        pictures: stamp of a file (SHA-256 of path, size and time of change) to the SHA-256
+            of its bytes.
+        crops: SHA-256 of a picture to its crop, uint8 (size, size); None without a face.
+    """
+
+    def __init__(self, folder: Path, framing: Framing) -> None:
+        self.size = framing.size
+        self.pictures: dict[bytes, bytes] = {}
+        self.crops: dict[bytes, Crop | None] = {}
+        self._root = folder
+        self._folder = folder / f"crops-{framing_key(framing)}"
+        self._new_stamps: list[bytes] = []
+        self._new_pictures: list[bytes] = []
+        for shard in sorted(self._folder.glob("*.npz")):
+            self._load(shard)
+
+    def _load(self, shard: Path) -> None:
+        try:
+            with np.load(shard, allow_pickle=False) as arrays:
+                stamps, pictures = arrays["stamps"], arrays["pictures"]
+                found, images = arrays["found"], arrays["images"]
+            count = len(pictures)
+            shapes = [stamps.shape[1:], pictures.shape, found.shape, images.shape]
+            wanted = [(2 * _HASH,), (count, _HASH), (count,), (count, self.size, self.size)]
+            kinds = [stamps.dtype, pictures.dtype, found.dtype, images.dtype]
+            if shapes != wanted or kinds != [np.uint8, np.uint8, np.bool_, np.uint8]:
+                raise ValueError("not a shard of crops")
+        except OSError as error:
+            print(f"{shard} cannot be read, its crops are made again: {error}", file=sys.stderr)
+            return
+        except Exception:  # on damage numpy and zipfile raise nearly every built-in error
+            print(f"{shard} is damaged, its crops are made again.", file=sys.stderr)
+            with suppress(OSError):
+                shard.unlink()
+            return
+        for picture, has_face, image in zip(pictures, found, images, strict=True):
+            self.crops[picture.tobytes()] = image if has_face else None
+        for row in stamps:
+            self.pictures[row[:_HASH].tobytes()] = row[_HASH:].tobytes()
+
+    def holds(self, stamp: bytes) -> bool:
+        """Whether the file of that stamp needs no look any more."""
+        return self.pictures.get(stamp) in self.crops
+
+    def prepare(self, count: int) -> None:
+        """Make sure that crops can be written.
+
+        Args:
+            count: how many there will be.
+
+        Raises:
+            DataError: the folder cannot be made or written, or its disk is too small.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Faces under a licence should not slip into a repository.
+            (self._folder / ".gitignore").write_text("*\n")
+            for partial in self._folder.glob("*.partial"):
+                if time.time() - partial.stat().st_mtime > _ABANDONED:
+                    partial.unlink()
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass
+            free = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            raise self._unwritable(error) from error
+        needed = count * (self.size**2 + 3 * _HASH + 1)
+        if free < needed:
+            raise DataError(
+                f"The cache folder {self._root} needs {needed / 1e6:,.0f} MB for {count:,} "
+                f"crops; its disk has {free / 1e6:,.0f} MB left."
+            )
+
+    def add(self, stamp: bytes, picture: bytes, crop: Crop | None) -> None:
+        """Remember the crop of a picture, unless it is known, and which file holds it.
+
+        Raises:
+            DataError: a shard is full and cannot be written.
+        """
+        if picture not in self.crops:
+            self.crops[picture] = crop
+            self._new_pictures.append(picture)
+        self.pictures[stamp] = picture
+        self._new_stamps.append(stamp)
+        if len(self._new_stamps) >= SHARD:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not yet on disk.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        if not self._new_stamps:
+            return
+        crops = [self.crops[picture] for picture in self._new_pictures]
+        images = np.zeros((len(crops), self.size, self.size), dtype=np.uint8)
+        for image, crop in zip(images, crops, strict=True):
+            if crop is not None:
+                image[:] = crop
+        partial = self._folder / f"{uuid.uuid4().hex}.partial"
+        try:
+            with partial.open("wb") as file:
+                np.savez(
+                    file,
+                    stamps=_rows([s + self.pictures[s] for s in self._new_stamps], 2 * _HASH),
+                    pictures=_rows(self._new_pictures, _HASH),
+                    found=np.array([crop is not None for crop in crops], dtype=bool),
+                    images=images,
+                )
+            partial.replace(partial.with_suffix(".npz"))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+        self._new_stamps, self._new_pictures = [], []
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(
+            f"The cache folder {self._root} cannot be written: {error.strerror or error}. "
+            "Crops that are finished are kept."
+        )
+
+
+def _rows(values: list[bytes], width: int) -> NDArray[np.uint8]:
+    """Byte strings of one width as uint8 (N, width)."""
+    return np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, width)

@@ -1,0 +1,298 @@
+"""Aligned crops of many frames, made in parallel and kept on disk by ``crop_cache``."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from shelly_local.alignment import FER2013_TEMPLATE
+from shelly_local.classifier import DETECTION_SIDE, aligned_crops
+from shelly_local.errors import ShellyError
+from shelly_local.faces import FaceDetector
+from shelly_local.images import decode
+from training.crop_cache import CropCache, Framing
+from training.dataset import Frame
+from training.fer2013 import DataError
+
+#: Reasons for a frame to have no crop.
+NO_FACE, UNREADABLE = "no face", "unreadable"
+#: Frames of one task of a worker: few enough that an interrupt is obeyed within seconds.
+_CHUNK = 8
+
+
+class CropFraming:
+    """A framing without a model.
+
+    Args:
+        size: side of a crop in pixels, at least 8.
+        template: (5, 2), where the landmarks go, in units of the side.
+
+    Raises:
+        ValueError: another shape, or too small.
+    """
+
+    def __init__(self, size: int, template: ArrayLike = FER2013_TEMPLATE) -> None:
+        self.size = size
+        self.template: NDArray[np.float64] = np.asarray(template, dtype=np.float64)
+        if size < 8:
+            raise ValueError(f"size must be at least 8 pixels, got {size}")
+        if self.template.shape != (5, 2) or not np.isfinite(self.template).all():
+            raise ValueError(f"template must be five points, got shape {self.template.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """Crops of frames, in the order of the frames.
+
+    Attributes:
+        images: uint8 (N, size, size), grey; black where no face was found.
+        found: bool (N,), whether there is a crop.
+        problems: names of the frames without one, by reason (``NO_FACE``, ``UNREADABLE``).
+    """
+
+    images: NDArray[np.uint8]
+    found: NDArray[np.bool_]
+    problems: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def extract(
+    frames: Sequence[Frame],
+    cache: Path,
+    *,
+    model: Framing,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Crops:
+    """The largest face of each frame, cut out exactly as in use.
+
+    Crops in the cache are reused; the others are made, and kept even if the run is
+    interrupted: the same call goes on. A file is read only where its path, size or time of
+    change is new. Frames that cannot be read are tried again in the next run.
+
+    Args:
+        frames: the pictures.
+        cache: folder for the crops, made if needed. It holds faces: under MUG's licence it
+            must not be shared.
+        model: an ``EmotionModel``, or a ``CropFraming``.
+        workers: processes; one per core by default. A script that uses more than one needs
+            the guard ``if __name__ == "__main__"``.
+        progress: show a bar with crops per second, if there is a terminal, and name the
+            unreadable frames with the reason.
+
+    Raises:
+        DataError: the cache cannot be written, its disk is too small, or a worker died.
+        ModelError: the detector is missing or damaged.
+        ValueError: ``workers`` is less than 1.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    kept = CropCache(cache, model)
+    problems: dict[bytes, str] = {}
+    stamps = [_stamp(frame, problems) for frame in frames]
+    missing = {
+        stamp: frame
+        for stamp, frame in zip(stamps, frames, strict=True)
+        if stamp not in problems and not kept.holds(stamp)
+    }
+    if missing:
+        kept.prepare(len(missing))
+        task = _Task(model.size, model.template, frozenset(kept.crops))
+        _make(list(missing.items()), task, kept, problems, workers or os.cpu_count() or 1, progress)
+    if progress:
+        for frame, stamp in zip(frames, stamps, strict=True):
+            if stamp in problems:
+                print(f"{_place(frame)}: {problems[stamp]}", file=sys.stderr)
+    return _collect(frames, stamps, kept, problems)
+
+
+def _collect(
+    frames: Sequence[Frame], stamps: list[bytes], kept: CropCache, problems: dict[bytes, str]
+) -> Crops:
+    """Crops of all frames, now that every one is kept or has its problem."""
+    images = np.zeros((len(frames), kept.size, kept.size), dtype=np.uint8)
+    found = np.zeros(len(frames), dtype=bool)
+    names: dict[str, list[str]] = {NO_FACE: [], UNREADABLE: []}
+    for index, (frame, stamp) in enumerate(zip(frames, stamps, strict=True)):
+        if stamp in problems:
+            names[UNREADABLE].append(frame.name)
+            continue
+        crop = kept.crops[kept.pictures[stamp]]
+        if crop is None:
+            names[NO_FACE].append(frame.name)
+        else:
+            images[index], found[index] = crop, True
+    return Crops(images, found, names)
+
+
+def _place(frame: Frame) -> str:
+    return str(frame.path) if frame.member is None else f"{frame.path}/{frame.member}"
+
+
+def _stamp(frame: Frame, problems: dict[bytes, str]) -> bytes:
+    """SHA-256 of path, size and time of change: the same as long as the file is."""
+    place, state = f"{frame.path.absolute()}\0{frame.member or ''}", ""
+    problem = None
+    try:
+        status = frame.path.stat()
+        state = f"{status.st_size}\0{status.st_mtime_ns}"
+        if not stat.S_ISREG(status.st_mode):  # reading from a pipe might never end
+            problem = "not a regular file"
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+    stamp = hashlib.sha256(f"{place}\0{state}".encode(errors="surrogateescape")).digest()
+    if problem:
+        problems[stamp] = problem
+    return stamp
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs to know.
+
+    Attributes:
+        size, template: the framing.
+        known: SHA-256 of pictures whose crops exist.
+    """
+
+    size: int
+    template: NDArray[np.float64]
+    known: frozenset[bytes]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What became of one frame.
+
+    Attributes:
+        stamp: see ``_stamp``.
+        picture: SHA-256 of its bytes; None for an unreadable one.
+        crop: uint8 (size, size); None without a face, or if the crop exists.
+        problem: why it is unreadable.
+    """
+
+    stamp: bytes
+    picture: bytes | None = None
+    crop: NDArray[np.uint8] | None = None
+    problem: str = ""
+
+
+class _Cropper:
+    """Makes crops, with a detector of its own."""
+
+    def __init__(self, task: _Task) -> None:
+        self._task = task
+        self._detector = FaceDetector(threads=1)
+
+    def run(self, chunk: list[tuple[bytes, Frame]]) -> list[_Result]:
+        return [self._crop(stamp, frame) for stamp, frame in chunk]
+
+    def _crop(self, stamp: bytes, frame: Frame) -> _Result:
+        try:
+            content = frame.read()
+        except Exception as error:  # on a damaged zip nearly every built-in error is raised
+            return _Result(stamp, problem=f"cannot be read: {error}")
+        picture = hashlib.sha256(content).digest()
+        if picture in self._task.known:
+            return _Result(stamp, picture)
+        try:
+            pixels = decode(content, max_side=DETECTION_SIDE).pixels
+        except ShellyError as error:
+            return _Result(stamp, problem=str(error))
+        largest = self._detector.detect(pixels)[:1]
+        crops = aligned_crops(pixels, largest, size=self._task.size, template=self._task.template)
+        return _Result(stamp, picture, crops[0] if largest else None)
+
+
+_task: _Task | None = None
+_cropper: _Cropper | None = None
+
+
+def _start_worker(task: _Task) -> None:
+    """First thing in a worker process."""
+    global _task
+    _task = task
+    # An interrupt goes to every process of the terminal; the parent tells workers to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed tells nobody: without this its workers would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(chunk: list[tuple[bytes, Frame]]) -> list[_Result]:
+    """Crops of a chunk, in a worker process."""
+    global _cropper
+    if _cropper is None:
+        assert _task is not None
+        _cropper = _Cropper(_task)
+    return _cropper.run(chunk)
+
+
+def _results(
+    chunks: list[list[tuple[bytes, Frame]]], task: _Task, workers: int
+) -> Generator[list[_Result], None, None]:
+    """Results chunk by chunk; closing ends the workers."""
+    if workers == 1:
+        cropper = _Cropper(task)
+        yield from map(cropper.run, chunks)
+        return
+    # Spawned, not forked: the threads of ONNX Runtime and PyTorch do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (task,))
+    try:
+        yield from pool.map(_work, chunks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _make(
+    missing: list[tuple[bytes, Frame]],
+    task: _Task,
+    kept: CropCache,
+    problems: dict[bytes, str],
+    workers: int,
+    progress: bool,
+) -> None:
+    """Make the missing crops; whatever ends it, what is done is kept."""
+    chunks = [missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK)]
+    results = _results(chunks, task, min(workers, len(chunks)))
+    bar = tqdm(total=len(missing), desc="crops", unit=" crops", disable=None if progress else True)
+    try:
+        with bar, closing(results):
+            for chunk in results:
+                for result in chunk:
+                    if result.picture is None:
+                        problems[result.stamp] = result.problem
+                    else:
+                        kept.add(result.stamp, result.picture, result.crop)
+                bar.update(len(chunk))
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"A worker process died, perhaps for want of memory; {workers} were running. The "
+            "finished crops are kept: give the same command with fewer workers."
+        ) from error
+    finally:
+        kept.flush()

@@ -1,0 +1,233 @@
+"""Fit a network to faces of some people, and stop when others no longer gain.
+
+Head first, with the features as they are, then all layers at a lower rate. Batch norm keeps
+its statistics from pretraining: a few hundred faces of a few people are no better source.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shelly_local.results import CLASSES
+from training import networks
+from training.augment import augment
+from training.checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
+from training.distributed import World
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Everything that decides the fitted weights."""
+
+    #: Epochs in which only the last layer learns; its rate.
+    head_epochs: int = 4
+    head_rate: float = 3e-3
+    #: Most epochs in which all layers learn, and their rate, falling as half a cosine.
+    epochs: int = 20
+    rate: float = 3e-4
+    #: Epochs without gain on the validation people before stopping.
+    patience: int = 5
+    batch_size: int = 64
+    weight_decay: float = 0.01
+    #: Pictures of rare classes count more, by (mean frequency / frequency) to this power.
+    balance: float = 0.5
+    seed: int = 0
+    #: ``"all"`` layers, only the last one (``"head"``), or all of them from random weights
+    #: (``"scratch"``).
+    mode: str = "all"
+
+
+MODES = ("all", "head", "scratch")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Crops with their classes.
+
+    Attributes:
+        images: uint8 (N, 48, 48).
+        labels: int64 (N,), indices into ``CLASSES``.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class Fit:
+    """A fitted network.
+
+    Attributes:
+        model: at the epoch with the least validation loss.
+        history: one row an epoch: ``epoch``, ``loss``, ``validation_loss``,
+            ``validation_accuracy``.
+        best_epoch: the epoch of ``model``; 0 is the state before the first.
+    """
+
+    model: nn.Module
+    history: list[dict[str, float]]
+    best_epoch: int
+
+
+def fit(
+    start: nn.Module,
+    train: Samples,
+    validation: Samples,
+    settings: FitSettings,
+    world: World,
+    *,
+    checkpoint: Path | None = None,
+    report: Callable[[dict[str, float], int], None] | None = None,
+) -> Fit:
+    """Fit a copy of ``start``.
+
+    Args:
+        start: the network to begin with; it is not changed.
+        train: faces to learn from.
+        validation: faces of other people, for stopping.
+        settings: see ``FitSettings``.
+        world: this process among all, from ``distributed.join``.
+        checkpoint: file that makes the run resumable; removed when it is done.
+        report: called with each row of the history and the most epochs there can be.
+
+    Raises:
+        TrainingError: no faces, an unknown mode, or a loss that is no number.
+    """
+    if not len(train) or not len(validation):
+        raise TrainingError(
+            f"{len(train)} faces to learn from and {len(validation)} to validate: need both."
+        )
+    if settings.mode not in MODES:
+        raise TrainingError(f"unknown mode {settings.mode!r}; choose from {', '.join(MODES)}")
+    torch.manual_seed(settings.seed)
+    model = copy.deepcopy(start).to(world.device)
+    if settings.mode == "scratch":
+        model.apply(_reset)
+    head_epochs = 0 if settings.mode == "scratch" else settings.head_epochs
+    total = head_epochs + (0 if settings.mode == "head" else settings.epochs)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=settings.weight_decay)
+    state = TrainingState(model, copy.deepcopy(model), optimiser, [])
+    tag = {"settings": repr(settings), "train": len(train), "world": world.size}
+    if checkpoint is not None and checkpoint.exists():
+        load_checkpoint(checkpoint, state, tag)
+    weights = _class_weights(train.labels, settings.balance).to(world.device)
+    images = torch.from_numpy(train.images).unsqueeze(1)
+    labels = torch.from_numpy(train.labels)
+    if not state.history:
+        state.history.append(_row(0, math.nan, model, validation, world))
+    best = min(state.history, key=lambda row: row["validation_loss"])
+    for epoch in range(len(state.history), total + 1):
+        if epoch - best["epoch"] > settings.patience and epoch > head_epochs + 1:
+            break
+        only_head = epoch <= head_epochs
+        model.requires_grad_(not only_head)
+        _head(model).requires_grad_(True)
+        model.train(settings.mode == "scratch")
+        loss = _epoch(state, images, labels, weights, settings, world, epoch, head_epochs, total)
+        row = _row(epoch, loss, model, validation, world)
+        state.history.append(row)
+        if row["validation_loss"] < best["validation_loss"]:
+            best = row
+            state.average.load_state_dict(model.state_dict())  # here: the best so far
+        if checkpoint is not None and world.is_main:
+            save_checkpoint(checkpoint, state, tag)
+        world.wait()
+        if report is not None and world.is_main:
+            report(row, total)
+    if checkpoint is not None and world.is_main:
+        checkpoint.unlink(missing_ok=True)
+    return Fit(state.average.eval().cpu(), state.history, int(best["epoch"]))
+
+
+def _epoch(
+    state: TrainingState,
+    images: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    settings: FitSettings,
+    world: World,
+    epoch: int,
+    head_epochs: int,
+    total: int,
+) -> float:
+    """One pass over the training faces; returns the weighted mean loss over all processes."""
+    # Seeded by the epoch: a resumed run, and each process, sees the same order.
+    generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
+    order = torch.randperm(len(labels), generator=generator)
+    batches = torch.split(order, settings.batch_size)
+    losses, counts = torch.zeros((), device=world.device), torch.zeros((), device=world.device)
+    for step, batch in enumerate(batches):
+        done = epoch - 1 + step / len(batches)
+        if epoch <= head_epochs:
+            rate = settings.head_rate
+        else:
+            part = (done - head_epochs) / max(total - head_epochs, 1)
+            rate = settings.rate * 0.5 * (1 + math.cos(math.pi * part))
+        if settings.mode == "scratch":
+            rate *= 10  # random weights have farther to go
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        # The whole batch is changed at random, then shared out: as one process would do.
+        inputs = world.share(augment(images[batch].float(), generator)).to(world.device)
+        wanted = world.share(labels[batch]).to(world.device)
+        with torch.autocast(world.device.type, enabled=world.device.type == "cuda"):
+            logits, _ = state.model(inputs)
+        each = F.cross_entropy(logits.float(), wanted, reduction="none") * weights[wanted]
+        mass = weights[labels[batch].to(world.device)].sum()
+        # Gradients are averaged over the processes; times their number gives the sum.
+        loss = each.sum() / mass * world.size
+        if not math.isfinite(float(loss)):
+            raise TrainingError(f"the loss is {float(loss)} in epoch {epoch}; lower the rate.")
+        state.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        world.average_gradients(state.model)
+        state.optimiser.step()
+        losses += world.total(each.detach().sum())
+        counts += mass
+    return float(losses / counts)
+
+
+def _row(
+    epoch: int, loss: float, model: nn.Module, validation: Samples, world: World
+) -> dict[str, float]:
+    logits = torch.from_numpy(
+        networks.predict(model, torch.from_numpy(validation.images).unsqueeze(1))
+    )
+    labels = torch.from_numpy(validation.labels)
+    return {
+        "epoch": epoch,
+        "loss": loss,
+        "validation_loss": float(F.cross_entropy(logits, labels)),
+        "validation_accuracy": float((logits.argmax(1) == labels).float().mean()),
+    }
+
+
+def _class_weights(labels: NDArray[np.int64], balance: float) -> Tensor:
+    """Weight of each class; the mean over the faces is 1. A class without faces gets 0."""
+    counts = torch.from_numpy(np.bincount(labels, minlength=len(CLASSES))).float()
+    weights = torch.where(counts > 0, counts.clamp(min=1).pow(-balance), torch.zeros(()))
+    return weights * counts.sum() / (weights * counts).sum()
+
+
+def _head(model: nn.Module) -> nn.Module:
+    head: nn.Module = model.get_submodule("head")
+    return head
+
+
+def _reset(module: nn.Module) -> None:
+    """New random weights for every layer that has its own."""
+    if isinstance(module, (nn.Conv2d, nn.Linear, nn.BatchNorm2d)):
+        module.reset_parameters()

@@ -1,0 +1,443 @@
+"""The MUG Facial Expression Database, class folders and training zips as an index.
+
+MUG (Aifanti, Papachristou and Delopoulos 2010, "The MUG Facial Expression Database") keeps
+a recording as ``subjects3/<person>/<emotion>/takeNNN/img_NNNN.jpg``; archives unpacked one
+by one double the level of the person, and some people have ``session0`` and ``session1``
+below theirs. So nothing is expected at a fixed depth: names tell what a folder is.
+
+* The **emotion** is the nearest folder named after a class, in upper or lower case.
+* The **person** is the nearest folder whose name is a number.
+* A **take** is a folder ``takeNNN``, with or without letters after it. What these letters
+  mean is documented nowhere. By default ``nsg`` is kept: of the takes that garyzhao/FRGAN
+  lists it marks a third of fear, a fifth of disgust and of sadness, and none of happiness,
+  so leaving it out would take most from the classes that have least. ``end`` and anything
+  else is left out: others leave ``end`` out, too, its name speaks of the end of a
+  recording, which need not have the expression in its middle, and it marks 2 %.
+
+Where there are no takes, pictures in class folders are read, and zips as they were sent to
+IBM's Visual Recognition, one per class, named after it. The person is then read from names
+such as ``001_anger_take000_img_0035.jpg`` or ``001_an_000_0035.jpg`` (MUG's ``manual``
+part), or from a numbered folder. **Where no name tells the person, every picture is a
+person of its own**; only the same name in two classes is the same person. If several
+pictures show one person under different names, parts of a split share people, and the
+results of a test are too good.
+
+    python -m training.mug DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shelly_local.commands.classify import PICTURE_SUFFIXES
+from shelly_local.output import replacing
+from shelly_local.results import CLASSES
+from training.dataset import Frame, Index, Take, make_index
+from training.fer2013 import DataError
+from training.frames import without_undecodable
+
+#: Letters after ``takeNNN`` that are kept by default; the reason is given above.
+DEFAULT_SUFFIXES = frozenset({"nsg"})
+#: Among suffixes, stands for all of them.
+ALL_SUFFIXES = "all"
+#: Default and help of the command-line option.
+SUFFIXES_OPTION: dict[str, Any] = {
+    "default": DEFAULT_SUFFIXES,
+    "help": "letters after takeNNN of the takes to keep beside the plain ones, such as nsg,end, "
+    "or all; empty for none. Default: nsg, which are a third of the takes of fear and none of "
+    "happiness; end, a fiftieth of all takes, may lack the apex",
+}
+
+#: The 52 people whose recordings are distributed, as listed in ``preprocess_MUG.py`` of
+#: nihaomiao/CVPR23_LFDM: Ni et al. 2023, "Conditional Image-to-Video Generation with Latent
+#: Flow Diffusion Models".
+PUBLIC_SUBJECTS: tuple[str, ...] = (
+    "001", "002", "006", "007", "008", "010", "013", "014", "017", "020", "021", "027", "028",
+    "030", "031", "032", "033", "034", "036", "037", "038", "039", "040", "042", "043", "044",
+    "045", "046", "048", "049", "052", "055", "060", "061", "062", "063", "064", "065", "066",
+    "070", "071", "072", "073", "074", "075", "076", "077", "078", "079", "082", "083", "084",
+)  # fmt: skip
+#: The 26 people of that paper's training part (same file); the other 26 are its test part.
+LFDM_TRAIN: tuple[str, ...] = (
+    "008", "017", "021", "028", "030", "031", "034", "036", "037", "038", "039", "042", "043",
+    "044", "045", "055", "060", "061", "062", "063", "071", "075", "076", "077", "083", "084",
+)  # fmt: skip
+
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+)
+#: Letters of the emotions in the names of MUG's ``manual`` part.
+_SHORT = {name[:2]: name for name in CLASSES}
+_TAKE = re.compile(r"take[0-9]+(?P<suffix>.*)", re.IGNORECASE)
+_SESSION = re.compile(r"session[0-9]+", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]+")
+_NAMED = re.compile(
+    r"(?P<subject>[0-9]+)_(?P<emotion>" + "|".join(CLASSES) + r")_"
+    r"(?:(?P<session>session[0-9]+)_)?(?P<take>take[0-9]+[^_]*)?.*",
+    re.IGNORECASE,
+)
+_MANUAL = re.compile(
+    r"(?P<subject>[0-9]+)_(?P<emotion>" + "|".join(_SHORT) + r")_(?P<take>[0-9]+)_[0-9]+",
+    re.IGNORECASE,
+)
+#: In which form pictures may lie; where there are several, the first is read, since the
+#: others are as a rule copies of it.
+_FORMS = ("takes", "class folders", "zips", "names")
+
+
+def index(
+    root: Path | Sequence[Path],
+    *,
+    suffixes: Collection[str] = DEFAULT_SUFFIXES,
+    check: bool = False,
+) -> Index:
+    """Find people, takes and frames.
+
+    Args:
+        root: a folder that holds MUG, class folders or training zips; or such zips.
+        suffixes: letters after ``takeNNN`` of the takes that are kept beside the plain
+            ones; ``"all"`` among them stands for all.
+        check: decode every picture and leave out those that cannot be decoded. It takes
+            minutes for a whole MUG; without it they show when faces are cut out.
+
+    Raises:
+        DataError: not a folder or zip, unreadable, or without a picture that can be used.
+    """
+    roots = [root] if isinstance(root, Path) else list(root)
+    scan = _Scan(frozenset(suffix.casefold() for suffix in suffixes))
+    for path in roots:
+        if path.is_dir():
+            scan.folder(path)
+        elif zipfile.is_zipfile(path):
+            scan.zip(path)
+        else:
+            problem = "is neither a folder nor a zip" if path.exists() else "does not exist"
+            raise DataError(f"{path} {problem}; give the folder that holds the pictures.")
+    takes = scan.finish()
+    left_out = scan.left_out
+    if check:
+        takes = without_undecodable(takes, left_out)
+    if not takes:
+        raise DataError(_nothing(roots, left_out))
+    return make_index(takes, left_out)
+
+
+class _Scan:
+    """Collects takes by form, and what is left out by reason."""
+
+    def __init__(self, suffixes: frozenset[str]) -> None:
+        self.left_out: Counter[str] = Counter()
+        self._suffixes = suffixes
+        self._takes: dict[str, dict[tuple[str, str, str], list[Frame]]] = {f: {} for f in _FORMS}
+        self._seen: set[tuple[int, int]] = set()
+
+    def folder(self, root: Path) -> None:
+        """Look through a folder; what links lead to comes last, under the name of the link."""
+        pending: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
+        links: list[tuple[Path, tuple[str, ...]]] = []
+        while pending or links:
+            path, parts = pending.pop() if pending else links.pop(0)
+            if not self._is_new(path):
+                self._leave_out("links to folders seen before")
+                continue
+            folders, files = self._list(path)
+            if parts and _TAKE.fullmatch(parts[-1]):
+                self._take(root, parts, files)
+                self._leave_out("folders inside takes", len(folders))
+                continue
+            self._pictures(parts, files)
+            for entry in sorted(folders, key=lambda entry: entry.name, reverse=True):
+                if entry.name.casefold() == "mixed":
+                    inside, _ = self._list(Path(entry))
+                    self._leave_out("takes of mixed emotions", max(len(inside), 1))
+                else:
+                    target = links if entry.is_symlink() else pending
+                    target.append((Path(entry), (*parts, entry.name)))
+
+    def zip(self, path: Path) -> None:
+        """Take up a training zip, whose name is that of its class."""
+        name = path.stem.casefold().removesuffix("_examples").removesuffix("_positive")
+        if name == "negative":
+            self._leave_out("zips of negative examples")
+            return
+        if name not in CLASSES:
+            self._leave_out("zips not named after an emotion")
+            return
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = [info for info in archive.infolist() if not info.is_dir()]
+        except (OSError, zipfile.BadZipFile) as error:
+            raise DataError(f"the zip {path} cannot be read: {error}") from error
+        if any(info.flag_bits & 1 for info in members):
+            raise DataError(f"the zip {path} is encrypted; unpack it and give the folder.")
+        empty = True
+        for info in members:
+            *parents, file = PurePosixPath(info.filename).parts
+            if any(part.startswith((".", "__MACOSX")) for part in (*parents, file)):
+                self._leave_out("dot files and __MACOSX")
+            elif self._is_picture(file):
+                frame = Frame(path, info.filename)
+                self._picture("zips", tuple(parents), name, file, frame)
+                empty = False
+        if empty:
+            self._leave_out("zips without a picture")
+
+    def finish(self) -> list[Take]:
+        """The takes of the best form there is; the rest is counted as left out."""
+        used = next((form for form in _FORMS if self._takes[form]), _FORMS[0])
+        for form in _FORMS:
+            if form != used:
+                frames = sum(len(frames) for frames in self._takes[form].values())
+                self._leave_out(f"pictures that lie beside {used}", frames)
+        return [
+            Take(*key, tuple(sorted(frames, key=lambda frame: _natural(frame.name))))
+            for key, frames in self._takes[used].items()
+        ]
+
+    def _is_new(self, path: Path) -> bool:
+        """Whether a folder was not looked through before; so loops of links end."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(f"the folder {path} cannot be read: {error.strerror}.") from error
+        identity = status.st_dev, status.st_ino
+        known = identity in self._seen
+        self._seen.add(identity)
+        return not known
+
+    def _list(self, path: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+        """Folders and files of a folder, without hidden ones."""
+        folders: list[os.DirEntry[str]] = []
+        files: list[os.DirEntry[str]] = []
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.name.startswith((".", "__MACOSX")):
+                        self._leave_out("dot files and __MACOSX")
+                    else:
+                        (folders if _is_folder(entry) else files).append(entry)
+        except OSError as error:
+            raise DataError(f"the folder {path} cannot be read: {error.strerror}.") from error
+        return folders, files
+
+    def _is_picture(self, name: str) -> bool:
+        """Whether it is one by its suffix; anything else is counted."""
+        suffix = Path(name).suffix.lower()
+        if suffix in PICTURE_SUFFIXES:
+            return True
+        if name.casefold() == "thumbs.db":
+            self._leave_out("Thumbs.db")
+        else:
+            self._leave_out("videos" if suffix in VIDEO_SUFFIXES else "other files")
+        return False
+
+    def _take(self, root: Path, parts: tuple[str, ...], files: list[os.DirEntry[str]]) -> None:
+        """Take up a folder ``takeNNN``."""
+        emotion = _emotion(parts)
+        subject = _subject(parts) or _subject_of_root(root)
+        frames = [Frame(Path(entry)) for entry in files if self._is_picture(entry.name)]
+        if emotion is None:
+            self._leave_out("takes in no emotion's folder")
+        elif subject is None:
+            self._leave_out("takes in no numbered folder")
+        elif self._keeps(parts[-1]):
+            if not frames:
+                self._leave_out("takes without a frame")
+                return
+            key = subject, emotion, "/".join(_below_subject(parts))
+            twin = self._takes["takes"].get(key)
+            if twin and {f.path.name for f in twin} == {f.path.name for f in frames}:
+                self._leave_out("takes found twice")
+                return
+            if twin:
+                key = (*key[:2], "/".join(part for part in parts if not _is_emotion(part)))
+            self._takes["takes"][key] = frames
+
+    def _pictures(self, parts: tuple[str, ...], files: list[os.DirEntry[str]]) -> None:
+        """Take up pictures and zips that lie in no take."""
+        emotion = _emotion(parts)
+        for entry in files:
+            if emotion is None and entry.name.lower().endswith(".zip"):
+                self.zip(Path(entry))
+            elif self._is_picture(entry.name):
+                frame = Frame(Path(entry))
+                named = emotion or _emotion_of_name(Path(entry.name).stem)
+                if named is None:
+                    self._leave_out("pictures in no emotion's folder")
+                else:
+                    form = "class folders" if emotion else "names"
+                    self._picture(form, parts, named, entry.name, frame)
+
+    def _picture(
+        self, form: str, parts: tuple[str, ...], emotion: str, file: str, frame: Frame
+    ) -> None:
+        """Take up a single picture; those of one take, by their names, come together."""
+        stem = PurePosixPath(file).stem
+        subject, name = _subject(parts) or stem, stem
+        if named := _NAMED.fullmatch(stem):
+            subject = _padded(named["subject"])
+            take = named["take"] or stem.split("_", 2)[2]
+            name = f"{named['session']}/{take}" if named["session"] else take
+            if named["take"] and not self._keeps(take):
+                return
+        elif manual := _MANUAL.fullmatch(stem):
+            subject, name = _padded(manual["subject"]), f"take{manual['take']}"
+        name = "/".join((*_below_subject(parts), name))
+        self._takes[form].setdefault((subject, emotion, name), []).append(frame)
+
+    def _keeps(self, take: str) -> bool:
+        match = _TAKE.fullmatch(take)
+        suffix = match["suffix"].casefold() if match else ""
+        if not suffix or suffix in self._suffixes or ALL_SUFFIXES in self._suffixes:
+            return True
+        self._leave_out(f"takes with suffix {suffix}")
+        return False
+
+    def _leave_out(self, reason: str, count: int = 1) -> None:
+        if count:
+            self.left_out[reason] += count
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_emotion(part: str) -> bool:
+    return part.casefold() in CLASSES
+
+
+def _emotion(parts: Sequence[str]) -> str | None:
+    return next((part.casefold() for part in reversed(parts) if _is_emotion(part)), None)
+
+
+def _emotion_of_name(stem: str) -> str | None:
+    if named := _NAMED.fullmatch(stem):
+        return named["emotion"].casefold()
+    manual = _MANUAL.fullmatch(stem)
+    return _SHORT[manual["emotion"].casefold()] if manual else None
+
+
+def _subject(parts: Sequence[str]) -> str | None:
+    return next((_padded(part) for part in reversed(parts) if _NUMBER.fullmatch(part)), None)
+
+
+def _subject_of_root(root: Path) -> str | None:
+    """The person whose own folder, or session in it, was given as root."""
+    root = root.resolve()
+    name = root.parent.name if _SESSION.fullmatch(root.name) else root.name
+    return _padded(name) if _NUMBER.fullmatch(name) else None
+
+
+def _below_subject(parts: Sequence[str]) -> list[str]:
+    """The folders below that of the person, without that of the emotion."""
+    numbers = [position for position, part in enumerate(parts) if _NUMBER.fullmatch(part)]
+    return [part for part in parts[numbers[-1] + 1 if numbers else 0 :] if not _is_emotion(part)]
+
+
+def _padded(number: str) -> str:
+    """MUG's people have three digits."""
+    return f"{int(number):03d}"
+
+
+def _natural(name: str) -> list[int | str]:
+    """Sorts ``img_2`` before ``img_10``."""
+    return [
+        int(part) if position % 2 else part.casefold()
+        for position, part in enumerate(re.split(r"([0-9]+)", name))
+    ]
+
+
+def _nothing(roots: Sequence[Path], left_out: Counter[str]) -> str:
+    where = ", ".join(str(root) for root in roots[:3])
+    seen = sorted(entry.name for root in roots if root.is_dir() for entry in root.iterdir())
+    shown = ", ".join(seen[:8]) + (", …" if len(seen) > 8 else "") if seen else "nothing"
+    reasons = "; ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
+    return (
+        f"{where} holds no picture that can be used: neither takes (<number>/<emotion>/takeNNN),"
+        f" nor class folders, nor zips, named after {', '.join(CLASSES)}. It holds {shown}."
+        + (f" Left out: {reasons}." if reasons else "")
+    )
+
+
+def as_dict(found: Index) -> dict[str, Any]:
+    """The numbers of an index, ready for JSON; ``left_out`` is by reason."""
+    return {
+        "subjects": len(found.subjects),
+        "takes": len(found.takes),
+        "frames": found.frames,
+        "per_emotion": found.per_emotion(),
+        "left_out": found.left_out,
+    }
+
+
+def summary(found: Index) -> str:
+    """What was found and what was left out, as text."""
+    people = len(found.subjects)
+    lines = [f"{'':12}{'people':>8}{'takes':>8}{'frames':>10}"]
+    rows = found.per_emotion()
+    total = {"subjects": people, "takes": len(found.takes), "frames": found.frames}
+    for name, row in [*rows.items(), ("together", total)]:
+        lines.append(f"{name:12}{row['subjects']:>8,}{row['takes']:>8,}{row['frames']:>10,}")
+    missing = [name for name in CLASSES if name not in rows]
+    if missing:
+        lines.append(f"Nobody shows {', '.join(missing)}.")
+    if 1 < len(found.takes) == people:
+        lines.append(
+            "Everybody has a single take. If some pictures show the same person, no split can"
+            " know, and test results are too good."
+        )
+    if found.left_out:
+        lines.append("Left out:")
+        lines += [f"{count:>8,} {reason}" for reason, count in found.left_out.items()]
+    return "\n".join(lines)
+
+
+def parse_suffixes(text: str) -> frozenset[str]:
+    """``"nsg,end"`` as a set; an empty text keeps plain takes only."""
+    return frozenset(part.strip().casefold() for part in text.split(",") if part.strip())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print what a folder holds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.mug",
+        description="Show what a copy of MUG, a tree of class folders or training zips hold.",
+        epilog="example:\n  python -m training.mug data/mug --suffixes nsg,end --json index.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("root", type=Path, nargs="+", metavar="DIR", help="folder, or zips")
+    parser.add_argument("--suffixes", type=parse_suffixes, metavar="LIST", **SUFFIXES_OPTION)
+    parser.add_argument(
+        "--check", action="store_true", help="decode every picture; leave out those that fail"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    arguments = parser.parse_args(argv)
+    try:
+        found = index(arguments.root, suffixes=arguments.suffixes, check=arguments.check)
+        if arguments.json:
+            with replacing(arguments.json) as file:
+                file.write_text(json.dumps(as_dict(found), indent=2) + "\n", encoding="utf-8")
+    except (DataError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    print(summary(found))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,360 @@
+"""Fine-tune the default model on MUG, or any labelled pictures of people, and report.
+
+    python -m training.train --data DIR --out DIR
+
+Index, split by person, cut out faces, fit, answer for people never seen, write the report and
+a model directory that ``shelly`` takes with ``--model``. A killed run goes on where it was when
+the same command is given again. Several GPUs or machines: start it through ``torchrun``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shelly_local.classifier import EmotionClassifier
+from shelly_local.errors import ModelError
+from shelly_local.model import EmotionModel
+from shelly_local.results import CLASSES
+from training import distributed, export, frames, mug, networks, report, splits
+from training.answers import Faces, answer_takes, choose, cut_out, thinned
+from training.checkpoints import TrainingError
+from training.dataset import Frame, Index, Take
+from training.distributed import World
+from training.fer2013 import DataError
+from training.finetune import MODES, FitSettings, Samples, fit
+from training.metrics import fit_temperature
+from training.report import TakeAnswer
+
+PROTOCOLS = ("kfold", "lfdm", "holdout")
+MUG_NOTICE = (
+    "pictures of the MUG Facial Expression Database or others given with --data; whether weights "
+    "trained on MUG may be published is for its owners to say"
+)
+
+
+def run(arguments: argparse.Namespace, settings: FitSettings, world: World) -> None:
+    """The whole run: index to report and model."""
+    begin = time.perf_counter()
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    start_model = EmotionModel(arguments.start)
+    network = export.load_network(arguments.start)
+    index = mug.index(arguments.data, suffixes=arguments.suffixes)
+    say(world, mug.summary(index))
+    parts = make_splits(arguments, index)
+    warnings = splits.warnings(parts, index)
+    say(world, splits.describe(parts, index))
+    for warning in warnings:
+        say(world, f"warning: {warning}")
+
+    onsets = frames.neutral_from_onsets(index.takes, arguments.onsets) if arguments.onsets else ()
+    distance = None
+    if frames.RULES[arguments.frames].needs_distance:
+        distance = frames.distance_by_landmarks(EmotionClassifier(arguments.start))
+    learn = choose((*index.takes, *onsets), arguments.frames, arguments.k, distance)
+    views = {
+        "single": choose(index.takes, arguments.frames, 1, distance),
+        "few": choose(index.takes, arguments.frames, arguments.k, distance),
+        "whole": thinned(index.takes, arguments.whole_take),
+    }
+    faces, problems = cut_out(
+        [learn, *views.values()],
+        start_model,
+        arguments.cache or out / "crops",
+        world,
+        workers=arguments.workers,
+    )
+    say(world, estimate(network, learn, parts, settings, world))
+
+    answers: list[TakeAnswer] = []
+    before: list[TakeAnswer] = []
+    folds = []
+    fitted, temperature = network, start_model.temperature
+    takes_to_learn = (*index.takes, *onsets)
+    for split in parts:
+        say(world, f"{split.name}: {len(split.train)} people to learn from")
+        fitted, temperature = fit_split(
+            network, split, takes_to_learn, learn, faces, settings, world, out
+        )
+        tested = splits.select(index, split.test)
+        fold = answer_takes(fitted, tested, views, faces, temperature)
+        answers += fold
+        before += answer_takes(network, tested, views, faces, start_model.temperature)
+        folds.append(report.fold_entry(split.name, fold))
+        say(world, f"  accuracy {folds[-1]['accuracy']:.1%}, macro F1 {folds[-1]['macro_f1']:.1%}")
+    if len(parts) > 1:
+        say(world, "everybody: the model to use")
+        everybody = splits.everybody(index, seed=settings.seed)
+        fitted, temperature = fit_split(
+            network, everybody, takes_to_learn, learn, faces, settings, world, out
+        )
+    if not world.is_main:
+        return
+    result = report.build(
+        index=index,
+        protocol=arguments.protocol,
+        folds=folds,
+        answers=answers,
+        before=before,
+        problems=problems,
+        warnings=warnings,
+        run=describe_run(arguments, settings, world, time.perf_counter() - begin),
+    )
+    report.write(result, out)
+    export.write_model(
+        fitted.cpu(),
+        out / "model",
+        temperature=temperature,
+        command=result["run"]["command"],
+        settings=start_model.description["training"]["settings"] | {"fit": asdict(settings)},
+        metrics={"protocol": arguments.protocol, "mean": result["mean"]},
+        data=f"{start_model.description['training']['data']}; then {MUG_NOTICE}",
+        name="shelly-emotion-finetuned",
+    )
+    mean, low_high = result["mean"], result["mean"]["accuracy_ci95"]
+    print(
+        f"\naccuracy {mean['accuracy']:.1%} (95 % over people {low_high[0]:.1%} to "
+        f"{low_high[1]:.1%}), before {result['before']['accuracy']:.1%}\n"
+        f"report: {out / 'report.md'}\nuse it: shelly web --model {out / 'model'}"
+    )
+
+
+def make_splits(arguments: argparse.Namespace, index: Index) -> list[splits.Split]:
+    """The splits of the protocol that was asked for."""
+    if arguments.protocol == "kfold":
+        return splits.kfold(index, folds=arguments.folds, seed=arguments.seed)
+    if arguments.protocol == "lfdm":
+        return [splits.lfdm(index, seed=arguments.seed)]
+    if arguments.test_subjects:
+        return [splits.holdout(index, test_subjects=arguments.test_subjects, seed=arguments.seed)]
+    return [splits.holdout(index, test_share=arguments.test_share, seed=arguments.seed)]
+
+
+def fit_split(
+    network: nn.Module,
+    split: splits.Split,
+    takes: Sequence[Take],
+    learn: dict[str, list[Frame]],
+    faces: Faces,
+    settings: FitSettings,
+    world: World,
+    out: Path,
+) -> tuple[nn.Module, float]:
+    """Fit on the people of a split; or read the weights if an earlier run got so far."""
+    part = {
+        name: faces.samples([t for t in takes if t.subject in set(people)], learn)
+        for name, people in (("train", split.train), ("validation", split.validation))
+    }
+    present = {CLASSES[label] for label in part["train"].labels}
+    lacking = sorted({t.emotion for t in takes} - present)
+    if lacking:
+        raise DataError(f"{split.name}: no face with {', '.join(lacking)} to learn from.")
+    done = out / f"{split.name}.safetensors"
+    if done.exists():
+        fitted = export.read_network(done, network, settings, split)
+        if fitted is not None:
+            say(world, f"  taken from {done}")
+            return fitted, calibrate(fitted, part["validation"])
+    result = fit(
+        network,
+        part["train"],
+        part["validation"],
+        settings,
+        world,
+        checkpoint=out / f"{split.name}.checkpoint.pt",
+        report=print_epoch,
+    )
+    if world.is_main:
+        export.save_network(done, result.model, settings, split)
+    world.wait()
+    return result.model, calibrate(result.model, part["validation"])
+
+
+def calibrate(model: nn.Module, validation: Samples) -> float:
+    """Temperature fitted on the validation people."""
+    pictures = torch.from_numpy(validation.images).unsqueeze(1)
+    return fit_temperature(networks.predict(model, pictures), validation.labels)
+
+
+def print_epoch(row: dict[str, float], total: int) -> None:
+    """One line an epoch."""
+    print(
+        f"  epoch {row['epoch']:2.0f}/{total}  loss {row['loss']:.3f}  validation loss "
+        f"{row['validation_loss']:.3f}, accuracy {row['validation_accuracy']:.1%}",
+        flush=True,
+    )
+
+
+def estimate(
+    network: nn.Module,
+    learn: dict[str, list[Frame]],
+    parts: Sequence[splits.Split],
+    settings: FitSettings,
+    world: World,
+) -> str:
+    """How long the fits will take at most, from a timed step."""
+    count = sum(len(chosen) for chosen in learn.values())
+    batch = torch.zeros(settings.batch_size, 1, export.SIDE, export.SIDE, device=world.device)
+    model = network.to(world.device)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        torch.autograd.backward(model(batch)[0].sum())
+        if world.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    model.zero_grad(set_to_none=True)
+    model.cpu()
+    rate = settings.batch_size / min(times) * world.size
+    fits = len(parts) + (len(parts) > 1)
+    epochs = settings.epochs if settings.mode != "head" else settings.head_epochs
+    minutes = math.ceil(fits * epochs * count / rate / 60)
+    return (
+        f"{count:,} faces to learn from, {rate:,.0f} a second on {world.device.type}: at most "
+        f"about {minutes} minutes for {fits} fits."
+    )
+
+
+def describe_run(
+    arguments: argparse.Namespace, settings: FitSettings, world: World, seconds: float
+) -> dict[str, Any]:
+    """Command, settings, date, machine and time for the report; paths are left out."""
+    command = f"python -m training.train --data DIR --out DIR --protocol {arguments.protocol}"
+    for name in ("frames", "k", "folds", "seed", "onsets"):
+        command += f" --{name} {getattr(arguments, name)}"
+    return {
+        "command": command,
+        "settings": asdict(settings),
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {world.size} process(es), "
+        f"{world.device.type}",
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
+        "seconds": round(seconds, 1),
+    }
+
+
+def say(world: World, text: str) -> None:
+    """Print, but only once however many processes there are."""
+    if world.is_main:
+        print(text, flush=True)
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Command line; every field of ``FitSettings`` is an option."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.train",
+        description=__doc__,
+        epilog="examples:\n"
+        "  python -m training.train --data MUG --out runs/mug\n"
+        "  python -m training.train --data MUG --out runs/lfdm --protocol lfdm\n"
+        "  python -m training.train --data MUG --out runs/h --protocol holdout "
+        "--test-subjects 001 002\n"
+        "  torchrun --nproc-per-node 2 -m training.train --data MUG --out runs/mug",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="MUG's folder, a folder of pictures per class, or training zips",
+    )
+    add("--out", type=Path, required=True, metavar="DIR", help="report, model and checkpoints")
+    add("--start", type=Path, metavar="DIR", help="model to start from (default: the bundled one)")
+    add("--protocol", choices=PROTOCOLS, default="kfold", help="(default: %(default)s)")
+    add("--folds", type=int, default=5, help="of kfold (default: %(default)s)")
+    add("--test-subjects", nargs="+", metavar="ID", help="people to test on, for holdout")
+    add(
+        "--test-share",
+        type=float,
+        default=0.25,
+        help="share of the people to test on, for holdout (default: %(default)s)",
+    )
+    add(
+        "--frames",
+        choices=sorted(frames.RULES),
+        default="around-apex",
+        help="which frames of a take (default: %(default)s)",
+    )
+    add("-k", type=int, default=5, help="frames of a take to learn from (default: %(default)s)")
+    add(
+        "--onsets",
+        type=int,
+        default=1,
+        metavar="N",
+        help="first frames of other takes to learn as neutral; 0 for none (default: %(default)s)",
+    )
+    add(
+        "--whole-take",
+        type=int,
+        default=0,
+        metavar="N",
+        help="frames of a whole take at most, evenly thinned out; 0 for all (default)",
+    )
+    add("--suffixes", type=mug.parse_suffixes, metavar="A,B", **mug.SUFFIXES_OPTION)
+    add("--cache", type=Path, metavar="DIR", help="crops of faces (default: OUT/crops)")
+    add("--workers", type=int, help="processes that cut out faces (default: one per core)")
+    add("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    add(
+        "--from-scratch",
+        dest="mode",
+        action="store_const",
+        const="scratch",
+        default="all",
+        help="begin with random weights, for comparison",
+    )
+    add("--freeze", dest="mode", action="store_const", const="head",
+        help="train the last layer only, for comparison")  # fmt: skip
+    for field in fields(FitSettings):
+        if field.name != "mode":
+            add("--" + field.name.replace("_", "-"), type=type(field.default),
+                default=field.default, help=f"(default: {field.default})")  # fmt: skip
+    arguments = parser.parse_args(argv)
+    if arguments.k < 1:
+        parser.error(f"-k must be at least 1, not {arguments.k}")
+    if arguments.test_subjects and arguments.protocol != "holdout":
+        parser.error(f"--test-subjects needs --protocol holdout, not {arguments.protocol}")
+    if not 0 < arguments.test_share < 1:
+        parser.error(f"--test-share must lie between 0 and 1, not {arguments.test_share}")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run, and turn failures into one line and an exit code."""
+    arguments = parse_arguments(argv)
+    settings = FitSettings(**{f.name: getattr(arguments, f.name) for f in fields(FitSettings)})
+    assert settings.mode in MODES
+    try:
+        world = distributed.join(arguments.device)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        run(arguments, settings, world)
+    except (DataError, TrainingError, ModelError, export.ExportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+    finally:
+        distributed.leave(world)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
