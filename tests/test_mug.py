@@ -13,8 +13,9 @@ from PIL import Image
 
 from shelly_local.results import CLASSES
 from training import mug
-from training.dataset import Index
+from training.dataset import Index, summary
 from training.fer2013 import DataError
+from training.mug_names import parse_suffixes
 
 
 @lru_cache
@@ -103,7 +104,7 @@ def test_quirks_of_mug(tmp_path: Path) -> None:
 def test_suffixes(tmp_path: Path, suffixes: str, kept: list[str]) -> None:
     for name in ("take000", "take001nsg", "take002end", "take003-b"):
         put_take(tmp_path / "001" / "anger" / name)
-    found = mug.index(tmp_path, suffixes=mug.parse_suffixes(suffixes))
+    found = mug.index(tmp_path, suffixes=parse_suffixes(suffixes))
     assert [take.name for take in found.takes] == kept
     assert sum(found.left_out.values()) == 4 - len(kept)
 
@@ -175,7 +176,7 @@ def test_pictures_without_a_person_are_people_of_their_own(tmp_path: Path) -> No
     found = mug.index(tmp_path)
     assert found.subjects == ("one", "two")
     assert found.left_out == {"pictures in no emotion's folder": 1}
-    assert "too good" in mug.summary(found)
+    assert "too good" in summary(found)
     put(tmp_path / "fear" / "two.jpg")
     assert mug.index(tmp_path).subjects == ("one", "two")
 

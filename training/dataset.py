@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shelly_local.results import CLASSES
 
@@ -108,3 +109,36 @@ def make_index(takes: Iterable[Take], left_out: Counter[str]) -> Index:
     """An index in its order."""
     ordered = sorted(takes, key=lambda take: (take.subject, take.emotion, take.name))
     return Index(tuple(ordered), dict(sorted(left_out.items())))
+
+
+def as_dict(found: Index) -> dict[str, Any]:
+    """The numbers of an index, ready for JSON; ``left_out`` is by reason."""
+    return {
+        "subjects": len(found.subjects),
+        "takes": len(found.takes),
+        "frames": found.frames,
+        "per_emotion": found.per_emotion(),
+        "left_out": found.left_out,
+    }
+
+
+def summary(found: Index) -> str:
+    """What was found and what was left out, as text."""
+    people = len(found.subjects)
+    lines = [f"{'':12}{'people':>8}{'takes':>8}{'frames':>10}"]
+    rows = found.per_emotion()
+    total = {"subjects": people, "takes": len(found.takes), "frames": found.frames}
+    for name, row in [*rows.items(), ("together", total)]:
+        lines.append(f"{name:12}{row['subjects']:>8,}{row['takes']:>8,}{row['frames']:>10,}")
+    missing = [name for name in CLASSES if name not in rows]
+    if missing:
+        lines.append(f"Nobody shows {', '.join(missing)}.")
+    if 1 < len(found.takes) == people:
+        lines.append(
+            "Everybody has a single take. If some pictures show the same person, no split can"
+            " know, and test results are too good."
+        )
+    if found.left_out:
+        lines.append("Left out:")
+        lines += [f"{count:>8,} {reason}" for reason, count in found.left_out.items()]
+    return "\n".join(lines)

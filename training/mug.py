@@ -30,32 +30,36 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from shelly_local.commands.classify import PICTURE_SUFFIXES
 from shelly_local.output import replacing
 from shelly_local.results import CLASSES
-from training.dataset import Frame, Index, Take, make_index
+from training.dataset import Frame, Index, Take, as_dict, make_index, summary
 from training.fer2013 import DataError
 from training.frames import without_undecodable
-
-#: Letters after ``takeNNN`` that are kept by default; the reason is given above.
-DEFAULT_SUFFIXES = frozenset({"nsg"})
-#: Among suffixes, stands for all of them.
-ALL_SUFFIXES = "all"
-#: Default and help of the command-line option.
-SUFFIXES_OPTION: dict[str, Any] = {
-    "default": DEFAULT_SUFFIXES,
-    "help": "letters after takeNNN of the takes to keep beside the plain ones, such as nsg,end, "
-    "or all; empty for none. Default: nsg, which are a third of the takes of fear and none of "
-    "happiness; end, a fiftieth of all takes, may lack the apex",
-}
+from training.mug_names import (
+    ALL_SUFFIXES,
+    DEFAULT_SUFFIXES,
+    MANUAL,
+    NAMED,
+    SUFFIXES_OPTION,
+    TAKE,
+    VIDEO_SUFFIXES,
+    below_subject,
+    emotion_in,
+    emotion_of_name,
+    is_emotion,
+    natural_order,
+    padded,
+    parse_suffixes,
+    subject_in,
+    subject_of_root,
+)
 
 #: The 52 people whose recordings are distributed, as listed in ``preprocess_MUG.py`` of
 #: nihaomiao/CVPR23_LFDM: Ni et al. 2023, "Conditional Image-to-Video Generation with Latent
@@ -72,23 +76,6 @@ LFDM_TRAIN: tuple[str, ...] = (
     "044", "045", "055", "060", "061", "062", "063", "071", "075", "076", "077", "083", "084",
 )  # fmt: skip
 
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
-)
-#: Letters of the emotions in the names of MUG's ``manual`` part.
-_SHORT = {name[:2]: name for name in CLASSES}
-_TAKE = re.compile(r"take[0-9]+(?P<suffix>.*)", re.IGNORECASE)
-_SESSION = re.compile(r"session[0-9]+", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+")
-_NAMED = re.compile(
-    r"(?P<subject>[0-9]+)_(?P<emotion>" + "|".join(CLASSES) + r")_"
-    r"(?:(?P<session>session[0-9]+)_)?(?P<take>take[0-9]+[^_]*)?.*",
-    re.IGNORECASE,
-)
-_MANUAL = re.compile(
-    r"(?P<subject>[0-9]+)_(?P<emotion>" + "|".join(_SHORT) + r")_(?P<take>[0-9]+)_[0-9]+",
-    re.IGNORECASE,
-)
 #: In which form pictures may lie; where there are several, the first is read, since the
 #: others are as a rule copies of it.
 _FORMS = ("takes", "class folders", "zips", "names")
@@ -150,7 +137,7 @@ class _Scan:
                 self._leave_out("links to folders seen before")
                 continue
             folders, files = self._list(path)
-            if parts and _TAKE.fullmatch(parts[-1]):
+            if parts and TAKE.fullmatch(parts[-1]):
                 self._take(root, parts, files)
                 self._leave_out("folders inside takes", len(folders))
                 continue
@@ -199,7 +186,7 @@ class _Scan:
                 frames = sum(len(frames) for frames in self._takes[form].values())
                 self._leave_out(f"pictures that lie beside {used}", frames)
         return [
-            Take(*key, tuple(sorted(frames, key=lambda frame: _natural(frame.name))))
+            Take(*key, tuple(sorted(frames, key=lambda frame: natural_order(frame.name))))
             for key, frames in self._takes[used].items()
         ]
 
@@ -242,8 +229,8 @@ class _Scan:
 
     def _take(self, root: Path, parts: tuple[str, ...], files: list[os.DirEntry[str]]) -> None:
         """Take up a folder ``takeNNN``."""
-        emotion = _emotion(parts)
-        subject = _subject(parts) or _subject_of_root(root)
+        emotion = emotion_in(parts)
+        subject = subject_in(parts) or subject_of_root(root)
         frames = [Frame(Path(entry)) for entry in files if self._is_picture(entry.name)]
         if emotion is None:
             self._leave_out("takes in no emotion's folder")
@@ -253,24 +240,24 @@ class _Scan:
             if not frames:
                 self._leave_out("takes without a frame")
                 return
-            key = subject, emotion, "/".join(_below_subject(parts))
+            key = subject, emotion, "/".join(below_subject(parts))
             twin = self._takes["takes"].get(key)
             if twin and {f.path.name for f in twin} == {f.path.name for f in frames}:
                 self._leave_out("takes found twice")
                 return
             if twin:
-                key = (*key[:2], "/".join(part for part in parts if not _is_emotion(part)))
+                key = (*key[:2], "/".join(part for part in parts if not is_emotion(part)))
             self._takes["takes"][key] = frames
 
     def _pictures(self, parts: tuple[str, ...], files: list[os.DirEntry[str]]) -> None:
         """Take up pictures and zips that lie in no take."""
-        emotion = _emotion(parts)
+        emotion = emotion_in(parts)
         for entry in files:
             if emotion is None and entry.name.lower().endswith(".zip"):
                 self.zip(Path(entry))
             elif self._is_picture(entry.name):
                 frame = Frame(Path(entry))
-                named = emotion or _emotion_of_name(Path(entry.name).stem)
+                named = emotion or emotion_of_name(Path(entry.name).stem)
                 if named is None:
                     self._leave_out("pictures in no emotion's folder")
                 else:
@@ -282,20 +269,20 @@ class _Scan:
     ) -> None:
         """Take up a single picture; those of one take, by their names, come together."""
         stem = PurePosixPath(file).stem
-        subject, name = _subject(parts) or stem, stem
-        if named := _NAMED.fullmatch(stem):
-            subject = _padded(named["subject"])
+        subject, name = subject_in(parts) or stem, stem
+        if named := NAMED.fullmatch(stem):
+            subject = padded(named["subject"])
             take = named["take"] or stem.split("_", 2)[2]
             name = f"{named['session']}/{take}" if named["session"] else take
             if named["take"] and not self._keeps(take):
                 return
-        elif manual := _MANUAL.fullmatch(stem):
-            subject, name = _padded(manual["subject"]), f"take{manual['take']}"
-        name = "/".join((*_below_subject(parts), name))
+        elif manual := MANUAL.fullmatch(stem):
+            subject, name = padded(manual["subject"]), f"take{manual['take']}"
+        name = "/".join((*below_subject(parts), name))
         self._takes[form].setdefault((subject, emotion, name), []).append(frame)
 
     def _keeps(self, take: str) -> bool:
-        match = _TAKE.fullmatch(take)
+        match = TAKE.fullmatch(take)
         suffix = match["suffix"].casefold() if match else ""
         if not suffix or suffix in self._suffixes or ALL_SUFFIXES in self._suffixes:
             return True
@@ -314,51 +301,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_emotion(part: str) -> bool:
-    return part.casefold() in CLASSES
-
-
-def _emotion(parts: Sequence[str]) -> str | None:
-    return next((part.casefold() for part in reversed(parts) if _is_emotion(part)), None)
-
-
-def _emotion_of_name(stem: str) -> str | None:
-    if named := _NAMED.fullmatch(stem):
-        return named["emotion"].casefold()
-    manual = _MANUAL.fullmatch(stem)
-    return _SHORT[manual["emotion"].casefold()] if manual else None
-
-
-def _subject(parts: Sequence[str]) -> str | None:
-    return next((_padded(part) for part in reversed(parts) if _NUMBER.fullmatch(part)), None)
-
-
-def _subject_of_root(root: Path) -> str | None:
-    """The person whose own folder, or session in it, was given as root."""
-    root = root.resolve()
-    name = root.parent.name if _SESSION.fullmatch(root.name) else root.name
-    return _padded(name) if _NUMBER.fullmatch(name) else None
-
-
-def _below_subject(parts: Sequence[str]) -> list[str]:
-    """The folders below that of the person, without that of the emotion."""
-    numbers = [position for position, part in enumerate(parts) if _NUMBER.fullmatch(part)]
-    return [part for part in parts[numbers[-1] + 1 if numbers else 0 :] if not _is_emotion(part)]
-
-
-def _padded(number: str) -> str:
-    """MUG's people have three digits."""
-    return f"{int(number):03d}"
-
-
-def _natural(name: str) -> list[int | str]:
-    """Sorts ``img_2`` before ``img_10``."""
-    return [
-        int(part) if position % 2 else part.casefold()
-        for position, part in enumerate(re.split(r"([0-9]+)", name))
-    ]
-
-
 def _nothing(roots: Sequence[Path], left_out: Counter[str]) -> str:
     where = ", ".join(str(root) for root in roots[:3])
     seen = sorted(entry.name for root in roots if root.is_dir() for entry in root.iterdir())
@@ -369,44 +311,6 @@ def _nothing(roots: Sequence[Path], left_out: Counter[str]) -> str:
         f" nor class folders, nor zips, named after {', '.join(CLASSES)}. It holds {shown}."
         + (f" Left out: {reasons}." if reasons else "")
     )
-
-
-def as_dict(found: Index) -> dict[str, Any]:
-    """The numbers of an index, ready for JSON; ``left_out`` is by reason."""
-    return {
-        "subjects": len(found.subjects),
-        "takes": len(found.takes),
-        "frames": found.frames,
-        "per_emotion": found.per_emotion(),
-        "left_out": found.left_out,
-    }
-
-
-def summary(found: Index) -> str:
-    """What was found and what was left out, as text."""
-    people = len(found.subjects)
-    lines = [f"{'':12}{'people':>8}{'takes':>8}{'frames':>10}"]
-    rows = found.per_emotion()
-    total = {"subjects": people, "takes": len(found.takes), "frames": found.frames}
-    for name, row in [*rows.items(), ("together", total)]:
-        lines.append(f"{name:12}{row['subjects']:>8,}{row['takes']:>8,}{row['frames']:>10,}")
-    missing = [name for name in CLASSES if name not in rows]
-    if missing:
-        lines.append(f"Nobody shows {', '.join(missing)}.")
-    if 1 < len(found.takes) == people:
-        lines.append(
-            "Everybody has a single take. If some pictures show the same person, no split can"
-            " know, and test results are too good."
-        )
-    if found.left_out:
-        lines.append("Left out:")
-        lines += [f"{count:>8,} {reason}" for reason, count in found.left_out.items()]
-    return "\n".join(lines)
-
-
-def parse_suffixes(text: str) -> frozenset[str]:
-    """``"nsg,end"`` as a set; an empty text keeps plain takes only."""
-    return frozenset(part.strip().casefold() for part in text.split(",") if part.strip())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -32,7 +32,8 @@ from shelly_local.results import CLASSES
 from training.dataset import Index
 from training.fer2013 import DataError
 from training.frames import DEFAULT_K, RULES, Choice, Reader, choose, distance_by_landmarks
-from training.mug import SUFFIXES_OPTION, index, parse_suffixes
+from training.mug import index
+from training.mug_names import SUFFIXES_OPTION, parse_suffixes
 from training.splits import TEST_SHARE, holdout
 
 #: Pictures per zip.

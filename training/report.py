@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shelly_local.results import CLASSES
 from training import plots
-from training.dataset import Index, Take
+from training.dataset import Index, Take, as_dict
 from training.metrics import Scores, interval_by_subject, score
 
 #: How a take is answered: from one frame, from the mean over a few, from the mean over all.
@@ -144,13 +144,7 @@ def build(
         if not good
     ]
     return {
-        "index": {
-            "subjects": len(index.subjects),
-            "takes": len(index.takes),
-            "frames": index.frames,
-            "per_emotion": index.per_emotion(),
-            "left_out": index.left_out,
-        },
+        "index": as_dict(index),
         "protocol": protocol,
         "folds": list(folds),
         "mean": {

@@ -10,16 +10,11 @@ the same command is given again. Several GPUs or machines: start it through ``to
 from __future__ import annotations
 
 import argparse
-import math
-import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -31,11 +26,13 @@ from shelly_local.results import CLASSES
 from training import distributed, export, frames, mug, networks, report, splits
 from training.answers import Faces, answer_takes, choose, cut_out, thinned
 from training.checkpoints import TrainingError
-from training.dataset import Frame, Index, Take
+from training.dataset import Frame, Index, Take, summary
 from training.distributed import World
 from training.fer2013 import DataError
 from training.finetune import MODES, FitSettings, Samples, fit
 from training.metrics import fit_temperature
+from training.mug_names import SUFFIXES_OPTION, parse_suffixes
+from training.progress import describe_run, estimate, print_epoch, say
 from training.report import TakeAnswer
 
 PROTOCOLS = ("kfold", "lfdm", "holdout")
@@ -53,7 +50,7 @@ def run(arguments: argparse.Namespace, settings: FitSettings, world: World) -> N
     start_model = EmotionModel(arguments.start)
     network = export.load_network(arguments.start)
     index = mug.index(arguments.data, suffixes=arguments.suffixes)
-    say(world, mug.summary(index))
+    say(world, summary(index))
     parts = make_splits(arguments, index)
     warnings = splits.warnings(parts, index)
     say(world, splits.describe(parts, index))
@@ -189,69 +186,6 @@ def calibrate(model: nn.Module, validation: Samples) -> float:
     return fit_temperature(networks.predict(model, pictures), validation.labels)
 
 
-def print_epoch(row: dict[str, float], total: int) -> None:
-    """One line an epoch."""
-    print(
-        f"  epoch {row['epoch']:2.0f}/{total}  loss {row['loss']:.3f}  validation loss "
-        f"{row['validation_loss']:.3f}, accuracy {row['validation_accuracy']:.1%}",
-        flush=True,
-    )
-
-
-def estimate(
-    network: nn.Module,
-    learn: dict[str, list[Frame]],
-    parts: Sequence[splits.Split],
-    settings: FitSettings,
-    world: World,
-) -> str:
-    """How long the fits will take at most, from a timed step."""
-    count = sum(len(chosen) for chosen in learn.values())
-    batch = torch.zeros(settings.batch_size, 1, export.SIDE, export.SIDE, device=world.device)
-    model = network.to(world.device)
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        torch.autograd.backward(model(batch)[0].sum())
-        if world.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    model.zero_grad(set_to_none=True)
-    model.cpu()
-    rate = settings.batch_size / min(times) * world.size
-    fits = len(parts) + (len(parts) > 1)
-    epochs = settings.epochs if settings.mode != "head" else settings.head_epochs
-    minutes = math.ceil(fits * epochs * count / rate / 60)
-    return (
-        f"{count:,} faces to learn from, {rate:,.0f} a second on {world.device.type}: at most "
-        f"about {minutes} minutes for {fits} fits."
-    )
-
-
-def describe_run(
-    arguments: argparse.Namespace, settings: FitSettings, world: World, seconds: float
-) -> dict[str, Any]:
-    """Command, settings, date, machine and time for the report; paths are left out."""
-    command = f"python -m training.train --data DIR --out DIR --protocol {arguments.protocol}"
-    for name in ("frames", "k", "folds", "seed", "onsets"):
-        command += f" --{name} {getattr(arguments, name)}"
-    return {
-        "command": command,
-        "settings": asdict(settings),
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {world.size} process(es), "
-        f"{world.device.type}",
-        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
-        "seconds": round(seconds, 1),
-    }
-
-
-def say(world: World, text: str) -> None:
-    """Print, but only once however many processes there are."""
-    if world.is_main:
-        print(text, flush=True)
-
-
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line; every field of ``FitSettings`` is an option."""
     parser = argparse.ArgumentParser(
@@ -305,7 +239,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="frames of a whole take at most, evenly thinned out; 0 for all (default)",
     )
-    add("--suffixes", type=mug.parse_suffixes, metavar="A,B", **mug.SUFFIXES_OPTION)
+    add("--suffixes", type=parse_suffixes, metavar="A,B", **SUFFIXES_OPTION)
     add("--cache", type=Path, metavar="DIR", help="crops of faces (default: OUT/crops)")
     add("--workers", type=int, help="processes that cut out faces (default: one per core)")
     add("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
