@@ -67,6 +67,12 @@ def test_classify_from_the_wheel(installed: Path, smiling_photo: Path) -> None:
     assert json.loads(result.stdout)["faces"][0]["emotion"] == "happiness"
 
 
+def test_train_from_the_wheel(installed: Path) -> None:
+    result = run(installed, "-m", "shelly_local", "train", "--help")
+    assert result.returncode == 0, result.stderr
+    assert "--protocol {kfold,lfdm,holdout}" in result.stdout
+
+
 def test_page_from_the_wheel(installed: Path) -> None:
     code = (
         "import shelly_local, shelly_local.webapp as webapp;"

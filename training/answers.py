@@ -13,13 +13,14 @@ from torch import nn
 
 from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
-from training import crops, frames, networks
-from training.dataset import Frame, Index, Take
-from training.distributed import World
-from training.fer2013 import DataError
-from training.finetune import Samples
-from training.metrics import softmax
-from training.report import TakeAnswer
+
+from . import crops, frames, networks
+from .dataset import Frame, Index, Take
+from .distributed import World
+from .fer2013 import DataError
+from .finetune import Samples
+from .metrics import softmax
+from .report import TakeAnswer
 
 
 def choose(

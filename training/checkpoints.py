@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,11 @@ def load_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) 
     state.average.load_state_dict(saved["average"])
     state.optimiser.load_state_dict(saved["optimiser"])
     state.history = saved["history"]
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """The curves as CSV, one row an epoch."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)

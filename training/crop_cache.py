@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from shelly_local.classifier import DETECTION_SIDE
 from shelly_local.runtime import bundled_model, read_description
-from training.fer2013 import DataError
+
+from .fer2013 import DataError
 
 #: Frames in a shard, and so the most that a kill can lose: a minute or two of work.
 SHARD = 1000

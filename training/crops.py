@@ -25,9 +25,10 @@ from shelly_local.classifier import DETECTION_SIDE, aligned_crops
 from shelly_local.errors import ShellyError
 from shelly_local.faces import FaceDetector
 from shelly_local.images import decode
-from training.crop_cache import CropCache, Framing
-from training.dataset import Frame
-from training.fer2013 import DataError
+
+from .crop_cache import CropCache, Framing
+from .dataset import Frame
+from .fer2013 import DataError
 
 #: Reasons for a frame to have no crop.
 NO_FACE, UNREADABLE = "no face", "unreadable"

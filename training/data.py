@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.fer2013 import Faces
+from .fer2013 import Faces
 
 
 def to_tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:

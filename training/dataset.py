@@ -26,8 +26,9 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """How reports call it."""
-        return self.path.name if self.member is None else f"{self.path.name}/{self.member}"
+        """How reports call it: the end of its path, which in MUG names person and take."""
+        name = "/".join(self.path.parts[-4:])
+        return name if self.member is None else f"{self.path.name}/{self.member}"
 
     def read(self) -> bytes:
         """The bytes of the picture file.

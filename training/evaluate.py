@@ -24,10 +24,11 @@ from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
 from shelly_local.model import DESCRIPTION_FILE, EmotionModel
 from shelly_local.results import CLASSES
-from training import fer2013
-from training.landmarks import find, plausible
-from training.metrics import Scores, score
-from training.photos import (
+
+from . import fer2013
+from .landmarks import find, plausible
+from .metrics import Scores, score
+from .photos import (
     by_group,
     classify_photos,
     find_photos,
@@ -135,7 +136,7 @@ def _rounded(value: Any) -> Any:
 
 def draw(results: dict[str, dict[str, Any]], folder: Path) -> None:
     """A confusion matrix and a reliability diagram of each part, as PNG."""
-    from training import plots
+    from . import plots
 
     folder.mkdir(parents=True, exist_ok=True)
     for part, values in results.items():

@@ -25,7 +25,8 @@ from shelly_local.errors import ModelError
 from shelly_local.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
 from shelly_local.results import CLASSES
 from shelly_local.runtime import bundled_model, load_weights, read_description
-from training import networks
+
+from . import networks
 
 WEIGHTS_FILE = "model.onnx"
 #: The same weights for PyTorch, to train on from: ONNX holds them in another form.
@@ -107,7 +108,7 @@ def load_network(folder: Path | None = None) -> nn.Module:
         network.load_state_dict(load(load_weights(folder, description, "torch")))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} cannot be trained on from: {error}") from error
-    return network
+    return network.eval()
 
 
 def _packed(network: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
@@ -150,8 +151,8 @@ def write_model(
     description last: its SHA-256 decides whether the weights are the right ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-        partial = Path(name)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        partial = Path(temporary)
         weights = partial / WEIGHTS_FILE
         export_onnx(network, weights)
         description = {

@@ -21,7 +21,7 @@ import torch
 from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 from torch import nn
 
-from training.export import write_description
+from .export import write_description
 
 LICENCE_FILE = "LICENSE.md"
 #: Largest difference between torch and ONNX Runtime that rounding explains.

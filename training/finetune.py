@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shelly_local.results import CLASSES
-from training import networks
-from training.augment import augment
-from training.checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
-from training.distributed import World
+
+from . import networks
+from .augment import augment
+from .checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
+from .distributed import World
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,9 @@ def _epoch(
         mass = weights[labels[batch].to(world.device)].sum()
         # Gradients are averaged over the processes; times their number gives the sum.
         loss = each.sum() / mass * world.size
-        if not math.isfinite(float(loss)):
-            raise TrainingError(f"the loss is {float(loss)} in epoch {epoch}; lower the rate.")
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss is {value} in epoch {epoch}; lower the rate.")
         state.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         world.average_gradients(state.model)

@@ -26,8 +26,9 @@ from shelly_local.classifier import DETECTION_SIDE, EmotionClassifier, aligned_c
 from shelly_local.errors import ShellyError
 from shelly_local.images import decode
 from shelly_local.results import Face
-from training.dataset import Frame, Index, Take
-from training.fer2013 import DataError
+
+from .dataset import Frame, Index, Take
+from .fer2013 import DataError
 
 #: How different the faces of two frames are, at least 0; None where one has no face.
 Distance = Callable[[Frame, Frame], float | None]

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from shelly_local.alignment import similarity_transform
 from shelly_local.faces import FaceDetector
 from shelly_local.runtime import bundled_model
-from training.fer2013 import SIDE
+
+from .fer2013 import SIDE
 
 #: Side to which the 48-pixel faces are enlarged before the search, in pixels.
 ENLARGED_SIDE = 192

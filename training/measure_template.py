@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shelly_local.faces import FaceDetector
-from training import fer2013
-from training.landmarks import find
+
+from . import fer2013
+from .landmarks import find
 
 NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 #: Which landmark each one becomes in the mirror.

@@ -39,10 +39,11 @@ from pathlib import Path, PurePosixPath
 from shelly_local.commands.classify import PICTURE_SUFFIXES
 from shelly_local.output import replacing
 from shelly_local.results import CLASSES
-from training.dataset import Frame, Index, Take, as_dict, make_index, summary
-from training.fer2013 import DataError
-from training.frames import without_undecodable
-from training.mug_names import (
+
+from .dataset import Frame, Index, Take, as_dict, make_index, summary
+from .fer2013 import DataError
+from .frames import without_undecodable
+from .mug_names import (
     ALL_SUFFIXES,
     DEFAULT_SUFFIXES,
     MANUAL,

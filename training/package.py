@@ -29,12 +29,13 @@ from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
 from shelly_local.output import replacing
 from shelly_local.results import CLASSES
-from training.dataset import Index
-from training.fer2013 import DataError
-from training.frames import DEFAULT_K, RULES, Choice, Reader, choose, distance_by_landmarks
-from training.mug import index
-from training.mug_names import SUFFIXES_OPTION, parse_suffixes
-from training.splits import TEST_SHARE, holdout
+
+from .dataset import Index
+from .fer2013 import DataError
+from .frames import DEFAULT_K, RULES, Choice, Reader, choose, distance_by_landmarks
+from .mug import index
+from .mug_names import SUFFIXES_OPTION, parse_suffixes
+from .splits import TEST_SHARE, holdout
 
 #: Pictures per zip.
 MIN_PICTURES, MAX_PICTURES = 10, 10_000

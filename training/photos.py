@@ -15,8 +15,9 @@ from tqdm import tqdm
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
 from shelly_local.results import CLASSES
-from training.fer2013 import DataError
-from training.metrics import Scores, interval_by_subject, score
+
+from .fer2013 import DataError
+from .metrics import Scores, interval_by_subject, score
 
 #: Upper ends of the bands into which numbers such as ages are put, in the unit of the column.
 BANDS = (24.0, 34.0, 44.0)

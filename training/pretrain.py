@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import math
 import sys
 import time
@@ -24,12 +23,19 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from shelly_local.alignment import FER2013_TEMPLATE
-from training import export, fer2013, networks, plots
-from training.augment import augment
-from training.checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
-from training.data import TrainingData, first, prepare
-from training.landmarks import align_all, alignments, find_all
-from training.metrics import Scores, fit_temperature, score
+
+from . import export, fer2013, networks, plots
+from .augment import augment
+from .checkpoints import (
+    TrainingError,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+    write_history,
+)
+from .data import TrainingData, first, prepare
+from .landmarks import align_all, alignments, find_all
+from .metrics import Scores, fit_temperature, score
 
 ALIGNMENTS = ("landmarks", "none")
 
@@ -146,14 +152,6 @@ def update_average(state: TrainingState, decay: float, step: int) -> None:
             averaged.lerp_(current, 1 - decay)
         else:
             averaged.copy_(current)
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """The curves as CSV, one row an epoch."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
 
 
 def train(

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from training import export, splits
-from training.dataset import Frame
-from training.distributed import World
-from training.finetune import FitSettings
+from . import export, splits
+from .dataset import Frame
+from .distributed import World
+from .finetune import FitSettings
 
 
 def say(world: World, text: str) -> None:
@@ -46,7 +46,7 @@ def estimate(
     """How long the fits will take at most, from a timed step."""
     count = sum(len(chosen) for chosen in learn.values())
     batch = torch.zeros(settings.batch_size, 1, export.SIDE, export.SIDE, device=world.device)
-    model = network.to(world.device)
+    model = network.to(world.device).eval()  # batch norm must keep its statistics
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -71,8 +71,12 @@ def describe_run(
 ) -> dict[str, Any]:
     """Command, settings, date, machine and time for the report; paths are left out."""
     command = f"python -m training.train --data DIR --out DIR --protocol {arguments.protocol}"
-    for name in ("frames", "k", "folds", "seed", "onsets"):
-        command += f" --{name} {getattr(arguments, name)}"
+    if arguments.test_subjects:
+        command += f" --test-subjects {' '.join(arguments.test_subjects)}"
+    command += f" --frames {arguments.frames} -k {arguments.k} --onsets {arguments.onsets}"
+    command += f" --seed {settings.seed}" + (
+        f" --folds {arguments.folds}" if arguments.protocol == "kfold" else ""
+    )
     return {
         "command": command,
         "settings": asdict(settings),

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.results import CLASSES
-from training import plots
-from training.dataset import Index, Take, as_dict
-from training.metrics import Scores, interval_by_subject, score
+
+from . import plots
+from .dataset import Index, Take, as_dict
+from .metrics import Scores, interval_by_subject, score
 
 #: How a take is answered: from one frame, from the mean over a few, from the mean over all.
 VIEWS = ("single", "few", "whole")

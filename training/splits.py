@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.results import CLASSES
-from training.dataset import Index, Take
-from training.fer2013 import DataError
+
+from .dataset import Index, Take
+from .fer2013 import DataError
 
 #: Share of the people not tested on who decide when to stop: of MUG's 42 these are 6, with
 #: about 110 takes.
@@ -107,7 +108,7 @@ def lfdm(index: Index, seed: int = 0, *, classes: Collection[str] = CLASSES) -> 
     Raises:
         DataError: nobody of one half is in the index, or a class that training lacks.
     """
-    from training.mug import LFDM_TRAIN, PUBLIC_SUBJECTS
+    from .mug import LFDM_TRAIN, PUBLIC_SUBJECTS
 
     counts = _counts(index)
     other_half = [person for person in PUBLIC_SUBJECTS if person not in LFDM_TRAIN]

@@ -23,17 +23,18 @@ from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ModelError
 from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
-from training import distributed, export, frames, mug, networks, report, splits
-from training.answers import Faces, answer_takes, choose, cut_out, thinned
-from training.checkpoints import TrainingError
-from training.dataset import Frame, Index, Take, summary
-from training.distributed import World
-from training.fer2013 import DataError
-from training.finetune import MODES, FitSettings, Samples, fit
-from training.metrics import fit_temperature
-from training.mug_names import SUFFIXES_OPTION, parse_suffixes
-from training.progress import describe_run, estimate, print_epoch, say
-from training.report import TakeAnswer
+
+from . import distributed, export, frames, mug, networks, report, splits
+from .answers import Faces, answer_takes, choose, cut_out, thinned
+from .checkpoints import TrainingError, write_history
+from .dataset import Frame, Index, Take, summary
+from .distributed import World
+from .fer2013 import DataError
+from .finetune import MODES, FitSettings, Samples, fit
+from .metrics import fit_temperature
+from .mug_names import SUFFIXES_OPTION, parse_suffixes
+from .progress import describe_run, estimate, print_epoch, say
+from .report import TakeAnswer
 
 PROTOCOLS = ("kfold", "lfdm", "holdout")
 MUG_NOTICE = (
@@ -175,6 +176,7 @@ def fit_split(
         report=print_epoch,
     )
     if world.is_main:
+        write_history(out / f"{split.name}.csv", result.history)
         export.save_network(done, result.model, settings, split)
     world.wait()
     return result.model, calibrate(result.model, part["validation"])
