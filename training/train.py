@@ -237,9 +237,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--whole-take",
         type=int,
-        default=0,
+        default=16,
         metavar="N",
-        help="frames of a whole take at most, evenly thinned out; 0 for all (default)",
+        help="frames that stand for a whole take, spread evenly; 0 for every one, which costs "
+        "most of the time (default: %(default)s)",
     )
     add("--suffixes", type=parse_suffixes, metavar="A,B", **SUFFIXES_OPTION)
     add("--cache", type=Path, metavar="DIR", help="crops of faces (default: OUT/crops)")
