@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FileChooser, Page, expect, sync_playwright
 
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.results import CLASSES
@@ -142,13 +143,18 @@ def test_photo_gets_advice(page: Page, smiling_photo: Path, tmp_path: Path) -> N
 
 
 def test_keyboard_is_enough(page: Page, smiling_photo: Path) -> None:
+    choosers: list[FileChooser] = []
+    # Listening from the start: the browser needs a moment before it hands choosers over.
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     page.keyboard.press("Tab")
     expect(page.locator("#file")).to_be_focused()
     outline = page.locator("#drop").evaluate("label => getComputedStyle(label).outlineStyle")
     assert outline == "solid"
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(smiling_photo)
+    page.keyboard.press("Enter")
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while not choosers and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    choosers[0].set_files(smiling_photo)
     ask = page.get_by_role("button", name="Ask Shelly")
     expect(ask).to_be_enabled()
     page.keyboard.press("Tab")

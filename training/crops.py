@@ -63,7 +63,7 @@ class Crops:
     Attributes:
         images: uint8 (N, size, size), grey; black where no face was found.
         found: bool (N,), whether there is a crop.
-        problems: names of the frames without one, by reason (``NO_FACE``, ``UNREADABLE``).
+        problems: labels of the frames without one, by reason (``NO_FACE``, ``UNREADABLE``).
     """
 
     images: NDArray[np.uint8]
@@ -133,11 +133,11 @@ def _collect(
     names: dict[str, list[str]] = {NO_FACE: [], UNREADABLE: []}
     for index, (frame, stamp) in enumerate(zip(frames, stamps, strict=True)):
         if stamp in problems:
-            names[UNREADABLE].append(frame.name)
+            names[UNREADABLE].append(frame.label)
             continue
         crop = kept.crops[kept.pictures[stamp]]
         if crop is None:
-            names[NO_FACE].append(frame.name)
+            names[NO_FACE].append(frame.label)
         else:
             images[index], found[index] = crop, True
     return Crops(images, found, names)

@@ -26,9 +26,13 @@ class Frame:
 
     @property
     def name(self) -> str:
+        """The name of the file; of a member, with that of the zip."""
+        return self.path.name if self.member is None else f"{self.path.name}/{self.member}"
+
+    @property
+    def label(self) -> str:
         """How reports call it: the end of its path, which in MUG names person and take."""
-        name = "/".join(self.path.parts[-4:])
-        return name if self.member is None else f"{self.path.name}/{self.member}"
+        return "/".join(self.path.parts[-4:]) if self.member is None else self.name
 
     def read(self) -> bytes:
         """The bytes of the picture file.
