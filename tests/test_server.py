@@ -11,6 +11,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ def app(classifier: EmotionClassifier) -> Flask:
 @pytest.fixture
 def url(app: Flask) -> Iterator[str]:
     server = create_server(app, port=0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+
+    def run() -> None:
+        with suppress(OSError):  # its socket is closed under it at the end
+            server.run()
+
+    threading.Thread(target=run, daemon=True).start()
     ((host, port),) = addresses(server)
     yield f"http://{host}:{port}"
     server.close()
