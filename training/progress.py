@@ -20,6 +20,9 @@ from .dataset import Frame
 from .distributed import World
 from .finetune import FitSettings
 
+#: Faces of MUG's size cut out a second on one core (``benchmarks/mug.py``).
+CROPS_PER_CORE = 6.0
+
 
 def say(world: World, text: str) -> None:
     """Print, but only once however many processes there are."""
@@ -39,11 +42,14 @@ def print_epoch(row: dict[str, float], total: int) -> None:
 def estimate(
     network: nn.Module,
     learn: dict[str, list[Frame]],
+    views: dict[str, dict[str, list[Frame]]],
     parts: Sequence[splits.Split],
     settings: FitSettings,
     world: World,
 ) -> str:
-    """How long the fits will take at most, from a timed step."""
+    """How long it will take: the fits at most, from a timed step; crops by their number."""
+    frames = {f for chosen in (learn, *views.values()) for fs in chosen.values() for f in fs}
+    cutting = math.ceil(len(frames) / (CROPS_PER_CORE * (os.cpu_count() or 1)) / 60)
     count = sum(len(chosen) for chosen in learn.values())
     batch = torch.zeros(settings.batch_size, 1, export.SIDE, export.SIDE, device=world.device)
     model = network.to(world.device).eval()  # batch norm must keep its statistics
@@ -61,8 +67,9 @@ def estimate(
     epochs = settings.epochs if settings.mode != "head" else settings.head_epochs
     minutes = math.ceil(fits * epochs * count / rate / 60)
     return (
-        f"{count:,} faces to learn from, {rate:,.0f} a second on {world.device.type}: at most "
-        f"about {minutes} minutes for {fits} fits."
+        f"{len(frames):,} faces to cut out, unless they are in the cache: about {cutting} "
+        f"minutes.\n{count:,} faces to learn from, {rate:,.0f} a second on {world.device.type}: "
+        f"at most about {minutes} minutes for {fits} fits."
     )
 
 

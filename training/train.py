@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace, settings: FitSettings, world: World) -> N
         "few": choose(index.takes, arguments.frames, arguments.k, distance),
         "whole": thinned(index.takes, arguments.whole_take),
     }
+    say(world, estimate(network, learn, views, parts, settings, world))
     faces, problems = cut_out(
         [learn, *views.values()],
         start_model,
@@ -75,7 +76,6 @@ def run(arguments: argparse.Namespace, settings: FitSettings, world: World) -> N
         world,
         workers=arguments.workers,
     )
-    say(world, estimate(network, learn, parts, settings, world))
 
     answers: list[TakeAnswer] = []
     before: list[TakeAnswer] = []
