@@ -27,6 +27,7 @@ from shelly_local.results import CLASSES
 from shelly_local.runtime import bundled_model, load_weights, read_description
 
 from . import networks
+from .half_precision import round_weights, store_half
 
 WEIGHTS_FILE = "model.onnx"
 #: The same weights for PyTorch, to train on from: ONNX holds them in another form.
@@ -59,7 +60,11 @@ def write_description(path: Path, description: dict[str, Any], weights: dict[str
 
 
 def export_onnx(network: nn.Module, file: Path) -> None:
-    """Export with a free batch size and check it against torch.
+    """Export with a free batch size, weights in 16 bits, and check it against torch.
+
+    Args:
+        network: its weights went through ``round_weights``.
+        file: to be written.
 
     Raises:
         ExportError: probabilities differ by more than ``TOLERANCE``.
@@ -78,6 +83,7 @@ def export_onnx(network: nn.Module, file: Path) -> None:
         external_data=False,
         verbose=False,
     )
+    store_half(file, network)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     for count in (1, 8):
         with torch.no_grad():
@@ -117,6 +123,15 @@ def _packed(network: nn.Module, metadata: dict[str, str] | None = None) -> bytes
     return save(tensors, metadata)
 
 
+def _packed_in_half(network: nn.Module) -> bytes:
+    """The same with convolutions in 16 bits, which loses nothing after ``round_weights``."""
+    tensors = {
+        name: tensor.half().contiguous() if tensor.ndim == 4 else tensor.contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    return save(tensors)
+
+
 def save_network(file: Path, network: nn.Module, *key: object) -> None:
     """Keep the weights of a finished step, with what they were made by; whole or not at all."""
     partial = file.with_suffix(".partial")
@@ -151,6 +166,8 @@ def write_model(
     description last: its SHA-256 decides whether the weights are the right ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    network = copy.deepcopy(network)
+    round_weights(network)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         partial = Path(temporary)
         weights = partial / WEIGHTS_FILE
@@ -184,7 +201,7 @@ def write_model(
             "metrics": metrics,
         }
         torch_weights = partial / TORCH_WEIGHTS_FILE
-        torch_weights.write_bytes(_packed(network))
+        torch_weights.write_bytes(_packed_in_half(network))
         files = {"emotion": weights, "torch": torch_weights}
         write_description(partial / DESCRIPTION_FILE, description, files)
         for file in files.values():

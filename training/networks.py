@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from shelly_local.results import CLASSES
+
+from .efficientnet import EMBEDDING, EfficientNetLite0
 
 
 class StandardisePicture(nn.Module):
@@ -109,22 +114,146 @@ def _small() -> nn.Module:
 
 
 def _medium() -> nn.Module:
-    """2.5 million parameters, 55 million multiply-adds: the one that ships."""
+    """2.5 million parameters, 55 million multiply-adds: half the size at a point less."""
     return ExpressionNet((40, 80, 160, 320), (1, 2, 2, 1), stem=24, dropout=0.3)
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"small": _small, "medium": _medium}
+def _large() -> nn.Module:
+    """5.0 million parameters, 190 million multiply-adds: the largest within 6 ms a face.
+
+    Wide where pictures are 24 and 12 pixels high, the sides at which expressions show, and
+    one block at 3 pixels, where parameters are many and pixels few.
+    """
+    return ExpressionNet((64, 128, 256, 384), (1, 2, 2, 1), stem=32, dropout=0.3)
+
+
+def _resnet18() -> nn.Module:
+    """11 million parameters, the widths of ResNet-18: a teacher, too slow to ship."""
+    return ExpressionNet((64, 128, 256, 512), (2, 2, 2, 2), stem=64, dropout=0.3)
+
+
+class BackboneNet(nn.Module):
+    """A network for colour pictures of everyday things, put to work on grey faces.
+
+    Args:
+        backbone: float (N, 3, ``side``, ``side``) to embeddings (N, ``width``).
+        width: length of an embedding.
+        side: faces are enlarged to it, in pixels: such networks halve a picture five times.
+        dropout: share of the embedding dropped before the last layer while training.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, width: int, side: int = 96, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.standardise = StandardisePicture()
+        self.backbone = backbone
+        self.side = side
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, len(CLASSES))
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``ExpressionNet.forward``."""
+        large = functional.interpolate(
+            self.standardise(pictures),
+            size=(self.side, self.side),
+            mode="bilinear",
+            align_corners=False,
+        )
+        embedding = self.backbone(large.expand(-1, 3, -1, -1))
+        return self.head(self.dropout(embedding)), embedding
+
+
+def _efficientnet_lite0() -> nn.Module:
+    return BackboneNet(EfficientNetLite0(), EMBEDDING)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "small": _small,
+    "medium": _medium,
+    "large": _large,
+    "resnet18": _resnet18,
+    "efficientnet_lite0": _efficientnet_lite0,
+}
+#: Any classification network of torchvision goes by this and its name there.
+TORCHVISION = "torchvision/"
 
 
 def build(name: str) -> nn.Module:
-    """A new network by name.
+    """A new network by name, with random weights.
+
+    Args:
+        name: a key of ``NETWORKS``, or ``torchvision/`` and a name from
+            ``torchvision.models.list_models()``, such as ``torchvision/mobilenet_v3_small``.
 
     Raises:
         ValueError: no network has this name; the message lists those there are.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; choose from {', '.join(sorted(NETWORKS))}")
-    return NETWORKS[name]().to(memory_format=torch.channels_last)
+    if name.startswith(TORCHVISION):
+        network = _torchvision(name.removeprefix(TORCHVISION))
+    elif name in NETWORKS:
+        network = NETWORKS[name]()
+    else:
+        known = ", ".join(sorted(NETWORKS))
+        raise ValueError(f"unknown network {name!r}; choose from {known}, {TORCHVISION}NAME")
+    return network.to(memory_format=torch.channels_last)
+
+
+def _torchvision(name: str) -> nn.Module:
+    """A classification network of torchvision without its last layer."""
+    import torchvision  # seconds to import; other networks need it not
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise ValueError(f"unknown network {TORCHVISION}{name}; torchvision has {', '.join(known)}")
+    backbone = torchvision.models.get_model(name, weights=None)
+    last, layer = [
+        (path, module) for path, module in backbone.named_modules() if isinstance(module, nn.Linear)
+    ][-1]
+    parent, _, attribute = last.rpartition(".")
+    setattr(backbone.get_submodule(parent), attribute, nn.Identity())
+    return BackboneNet(backbone, layer.in_features)
+
+
+def load_backbone(network: nn.Module, name: str, source: str) -> int:
+    """Begin with weights learnt on other pictures, usually ImageNet.
+
+    Args:
+        network: from ``build(name)``; it is changed.
+        name: its name.
+        source: ``default`` for torchvision's own weights, which it downloads, or the path of
+            a state dict (``.pth``, read with ``weights_only``) or ``.safetensors`` file.
+
+    Returns:
+        How many tensors were taken.
+
+    Raises:
+        ValueError: the network has no backbone, or the file is not for it.
+        OSError: the file is missing or the download failed.
+    """
+    if not isinstance(network, BackboneNet):
+        raise ValueError(f"{name!r} begins with random weights; only backbones can be loaded")
+    if source == "default":
+        if not name.startswith(TORCHVISION):
+            raise ValueError(f"{name!r} has no default weights; give the path of a file")
+        import torchvision
+
+        weights = torchvision.models.get_model_weights(name.removeprefix(TORCHVISION)).DEFAULT
+        tensors = weights.get_state_dict(progress=True, check_hash=True)
+    elif source.endswith(".safetensors"):
+        tensors = load_file(source)
+    else:
+        try:
+            tensors = torch.load(source, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise ValueError(f"{source} is no state dict of tensors: {error}") from error
+    wanted = network.backbone.state_dict()
+    fitting = {key: value for key, value in tensors.items() if key in wanted}
+    missing = sorted(set(wanted) - set(fitting))
+    if missing:
+        raise ValueError(f"{source} is not for {name!r}: it lacks {missing[0]} and maybe more")
+    network.backbone.load_state_dict(fitting)
+    return len(fitting)
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """Train the default model on FER2013 pictures with the FER+ votes as soft targets.
 
     python -m training.pretrain --fer2013 DIR
+    torchrun --nproc-per-node 2 -m training.pretrain --fer2013 DIR    # two GPUs
 
 Reads top to bottom: settings, data, one epoch, the schedule, the checkpoint, the export.
 Every setting stands in ``Settings`` with its reason. A killed run goes on from its last
@@ -9,12 +10,12 @@ finished epoch when the same command is given again, and ends with the same weig
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -23,9 +24,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from shelly_local.alignment import FER2013_TEMPLATE
+from shelly_local.errors import ModelError
 
-from . import export, fer2013, networks, plots
+from . import distributed, export, fer2013, networks, plots
 from .augment import augment
+from .averaging import update_average
 from .checkpoints import (
     TrainingError,
     TrainingState,
@@ -34,47 +37,74 @@ from .checkpoints import (
     write_history,
 )
 from .data import TrainingData, first, prepare
+from .distillation import teacher_probabilities
+from .distributed import World
 from .landmarks import align_all, alignments, find_all
 from .metrics import Scores, fit_temperature, score
-
-ALIGNMENTS = ("landmarks", "none")
+from .options import command_line, parse
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides the resulting weights."""
 
-    network: str = "medium"
-    #: Passes over the 27,700 pictures: 35 minutes on two cores.
-    epochs: int = 24
+    #: Most accurate of those that answer within 6 ms on two cores (``training/README.md``).
+    network: str = "large"
+    #: Weights to begin with: "random", "default" (torchvision's own) or the path of a file.
+    init: str = "random"
+    #: Passes over the 27,700 pictures: a minute each on two cores with AMX, four without.
+    epochs: int = 40
     #: Small enough that batch statistics still regularise, large enough to fill two cores.
     batch_size: int = 128
     #: Peak rate of SGD with Nesterov momentum, reached after the warm-up, then cosine to 0.
     learning_rate: float = 0.1
     warmup_epochs: float = 2.0
     momentum: float = 0.9
+    #: "bfloat16" trains twice as fast where a GPU or the CPU's AMX computes it; "float32"
+    #: elsewhere; "auto" finds out. Weights and their average are float32 always.
+    precision: str = "auto"
     #: On convolutions and the last layer only; not on biases and batch norm.
     weight_decay: float = 5e-4
     #: Exponential moving average of the weights, per step; averages about five epochs.
     ema_decay: float = 0.999
     #: "landmarks" aligns each face as photos are in use; "none" takes it as it was cropped.
-    alignment: str = "none"
+    alignment: str = "landmarks"
     #: Pictures of rare classes count more, by (mean frequency / frequency) to this power:
     #: 0 serves accuracy alone, 1 all classes alike.
-    balance: float = 0.0
-    #: Share of the 2013 label mixed into the votes: it knows more disgust and fear.
+    balance: float = 0.35
+    #: Share of the 2013 label mixed into the votes: 1 trains on the labels of 2013 alone.
     label_share: float = 0.0
-    #: Share of a uniform distribution mixed into the votes: ten voters are a small sample.
-    label_smoothing: float = 0.02
+    #: The same for pictures labelled disgust or fear in 2013 of which one voter at least says
+    #: so, too: FER+ has few of them.
+    rare_label_share: float = 0.2
+    #: Share of a uniform distribution mixed into the votes; they are soft enough.
+    label_smoothing: float = 0.0
+    #: Model directories, separated by commas, whose mean answer is mixed into the votes
+    #: (distillation, Hinton et al. 2015): they know what ten voters did not say.
+    teachers: str = ""
+    #: Share of the teachers in the target, the rest are votes.
+    teacher_share: float = 0.5
     seed: int = 0
     #: Only the first pictures of each part, for trials and tests; 0 means all of them.
     limit: int = 0
 
 
+def best_precision(device: torch.device) -> str:
+    """bfloat16 where the hardware multiplies it faster than float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return "bfloat16" if has_amx() else "float32"
+
+
 def new_state(settings: Settings, device: torch.device) -> TrainingState:
     """Fresh weights for these settings."""
     torch.manual_seed(settings.seed)
-    model = networks.build(settings.network).to(device)
+    model = networks.build(settings.network)
+    if settings.init != "random":
+        taken = networks.load_backbone(model, settings.network, settings.init)
+        print(f"{taken} tensors of {settings.init} to begin with.")
+    model = model.to(device)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.SGD(
@@ -97,8 +127,21 @@ def learning_rate(settings: Settings, epoch: float) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def train_epoch(state: TrainingState, data: TrainingData, settings: Settings) -> float:
+def train_epoch(
+    state: TrainingState,
+    forward: Callable[[Tensor], tuple[Tensor, Tensor]],
+    data: TrainingData,
+    settings: Settings,
+    world: World,
+) -> float:
     """One pass over the training part; returns the mean loss.
+
+    Args:
+        state: its model is trained; its history says which epoch this is.
+        forward: the model, or the same compiled.
+        data: all pictures, on the device.
+        settings: see there.
+        world: with several processes each computes its share of every batch.
 
     Raises:
         TrainingError: the loss is no longer a number.
@@ -110,22 +153,27 @@ def train_epoch(state: TrainingState, data: TrainingData, settings: Settings) ->
     order = torch.randperm(len(data.pictures), generator=generator)
     device = data.pictures.device
     batches = torch.split(order, settings.batch_size)
+    if len(batches) > 1 and len(batches[-1]) < settings.batch_size:
+        batches = batches[:-1]  # a compiled network wants one size; others come next epoch
     state.model.train()
-    total = torch.zeros(())
-    bar = tqdm(batches, desc=f"epoch {epoch + 1}/{settings.epochs}", leave=False, disable=None)
+    total = torch.zeros((), device=device)
+    quiet = None if world.is_main else True
+    bar = tqdm(batches, desc=f"epoch {epoch + 1}/{settings.epochs}", leave=False, disable=quiet)
     for step, batch in enumerate(bar):
         rate = learning_rate(settings, epoch + step / len(batches))
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         chosen = batch.to(device)
+        weight = data.weights[chosen].sum().clamp(min=1e-6) / world.size
         alignment = None if data.alignment is None else data.alignment[chosen]
-        inputs = augment(data.pictures[chosen].float(), generator, alignment)
+        inputs = world.share(augment(data.pictures[chosen].float(), generator, alignment))
         inputs = inputs.to(memory_format=torch.channels_last)
-        with torch.autocast(device.type, enabled=device.type == "cuda"):
-            logits, _ = state.model(inputs)
+        chosen = world.share(chosen)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            logits, _ = forward(inputs)
         losses = F.cross_entropy(logits.float(), data.targets[chosen], reduction="none")
-        weights = data.weights[chosen]
-        loss = (losses * weights).sum() / weights.sum().clamp(min=1e-6)
+        # Divided by the weight of the whole batch: the mean over processes is its loss.
+        loss = (losses * data.weights[chosen]).sum() / weight
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"the loss is {loss.item()} in epoch {epoch + 1}; lower --learning-rate "
@@ -133,31 +181,25 @@ def train_epoch(state: TrainingState, data: TrainingData, settings: Settings) ->
             )
         state.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        world.average_gradients(state.model)
         state.optimiser.step()
-        update_average(state, settings.ema_decay, epoch * len(batches) + step)
-        total += loss.detach().cpu()
+        update_average(state.average, state.model, settings.ema_decay, epoch * len(batches) + step)
+        total += loss.detach()
         bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return float(total / len(batches))
-
-
-@torch.no_grad()
-def update_average(state: TrainingState, decay: float, step: int) -> None:
-    """Move the averaged weights towards the current ones; batch statistics are copied."""
-    # Early on the average must not remember the random start.
-    decay = min(decay, (step + 1) / (step + 10))
-    for weight, newest in zip(state.average.parameters(), state.model.parameters(), strict=True):
-        weight.lerp_(newest, 1 - decay)
-    for averaged, current in zip(state.average.buffers(), state.model.buffers(), strict=True):
-        if averaged.dtype.is_floating_point:
-            averaged.lerp_(current, 1 - decay)
-        else:
-            averaged.copy_(current)
+    return float(world.total(total)) / world.size / len(batches)
 
 
 def train(
-    folder: Path, out: Path, settings: Settings, device: torch.device
+    folder: Path, out: Path, settings: Settings, world: World, *, compiled: bool = False
 ) -> tuple[nn.Module, float, Scores]:
     """Train to the end (or go on from the checkpoint in ``out``).
+
+    Args:
+        folder: FER2013 and FER+; see ``training/fer2013.py``.
+        out: checkpoint, curves and landmarks; made if missing.
+        settings: see there.
+        world: the processes that train together.
+        compiled: let ``torch.compile`` fuse the network's steps; needs a C++ compiler.
 
     Returns:
         The averaged network, the temperature fitted on the public part, and the scores
@@ -168,7 +210,7 @@ def train(
         parts = {name: first(faces, settings.limit) for name, faces in parts.items()}
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
-    state = new_state(settings, device)
+    state = new_state(settings, world.device)
     if checkpoint.exists():
         load_checkpoint(checkpoint, state, asdict(settings))
         print(f"Going on after epoch {len(state.history)} of {settings.epochs}.")
@@ -176,25 +218,44 @@ def train(
     alignment: dict[str, Tensor | None] = dict.fromkeys(parts)
     if settings.alignment == "landmarks":
         for name, faces in parts.items():
+            if not world.is_main:
+                world.wait()  # for the landmarks that the first process finds
             alignment[name] = alignments(find_all(faces.images, out), FER2013_TEMPLATE)
+            if world.is_main:
+                world.wait()
+    teachers = None
+    if settings.teachers:
+        folders = [Path(teacher) for teacher in settings.teachers.split(",")]
+        crops = align_all(parts["train"].images, alignment["train"])
+        teachers = teacher_probabilities(folders, parts["train"].images, crops, world.device)
     data = prepare(
         parts["train"],
         alignment["train"],
-        device,
+        world.device,
         balance=settings.balance,
         label_share=settings.label_share,
+        rare_label_share=settings.rare_label_share,
         label_smoothing=settings.label_smoothing,
+        teachers=teachers,
+        teacher_share=settings.teacher_share,
     )
     truth, valid = parts["public"].majority()
     truth = truth[valid]
-    public_pictures = align_all(parts["public"].images, alignment["public"])[valid].to(device)
+    public_pictures = align_all(parts["public"].images, alignment["public"])[valid]
     print(
         f"Training {settings.network!r} on {len(data.pictures):,} pictures, "
-        f"{settings.epochs} epochs, {device.type}."
+        f"{settings.epochs} epochs, {world.device.type}, {settings.precision}."
     )
+    forward: Callable[[Tensor], tuple[Tensor, Tensor]] = state.model
+    if world.size > 1 and world.device.type == "cuda":
+        # Statistics over the whole batch, as one process has them; the CPU has no such layer.
+        convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
+        forward = state.model = convert(state.model)
+    if compiled:
+        forward = torch.compile(forward)
     for epoch in range(len(state.history), settings.epochs):
         start = time.perf_counter()
-        loss = train_epoch(state, data, settings)
+        loss = train_epoch(state, forward, data, settings, world)
         seconds = time.perf_counter() - start
         public = score(networks.predict(state.average, public_pictures), truth)
         state.history.append(
@@ -206,6 +267,8 @@ def train(
                 "seconds": round(seconds, 1),
             }
         )
+        if not world.is_main:
+            continue
         save_checkpoint(checkpoint, state, asdict(settings))
         write_history(out / "history.csv", state.history)
         left = seconds * (settings.epochs - epoch - 1) / 60
@@ -215,87 +278,35 @@ def train(
             f"{seconds:.0f} s, {left:.0f} min left",
             flush=True,
         )
-    plots.learning_curves(out / "history.csv", out / "curves.png")
+    if world.is_main:
+        plots.learning_curves(out / "history.csv", out / "curves.png")
     logits = networks.predict(state.average, public_pictures)
     temperature = fit_temperature(logits, truth)
     return state.average, temperature, score(logits, truth, temperature)
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """Command line; every field of ``Settings`` is an option."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.pretrain",
-        description="Train the default model on FER2013 with the FER+ votes.",
-        epilog="example:\n"
-        "  python -m training.pretrain --fer2013 data/fer2013 --model models/emotion",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--fer2013",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder with fer2013.csv and fer2013new.csv, or the .npz files",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/pretrain"),
-        metavar="DIR",
-        help="checkpoints and curves (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        metavar="DIR",
-        help="where the finished model goes (default: OUT/model)",
-    )
-    parser.add_argument(
-        "--device",
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="cpu, cuda or cuda:N (default: %(default)s)",
-    )
-    for field in fields(Settings):
-        option = "--" + field.name.replace("_", "-")
-        parser.add_argument(option, type=type(field.default), default=field.default,
-                            help=f"(default: {field.default})")  # fmt: skip
-    arguments = parser.parse_args(argv)
-    if arguments.network not in networks.NETWORKS:
-        known = ", ".join(sorted(networks.NETWORKS))
-        parser.error(f"unknown network {arguments.network!r}; choose from {known}")
-    if arguments.alignment not in ALIGNMENTS:
-        known = ", ".join(ALIGNMENTS)
-        parser.error(f"unknown alignment {arguments.alignment!r}; choose from {known}")
-    if arguments.epochs < 1:
-        parser.error(f"--epochs must be at least 1, not {arguments.epochs}")
-    return arguments
-
-
-def command_line(settings: Settings) -> str:
-    """The command that gives this model again, with the options that are not the default."""
-    options = [
-        f" --{field.name.replace('_', '-')} {getattr(settings, field.name)}"
-        for field in fields(Settings)
-        if getattr(settings, field.name) != field.default
-    ]
-    return "python -m training.pretrain --fer2013 DIR" + "".join(options)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Train, export, and say where the model is."""
-    arguments = parse_arguments(argv)
+    arguments = parse(argv, Settings)
     settings = Settings(
         **{field.name: getattr(arguments, field.name) for field in fields(Settings)}
     )
+    world: World | None = None
     try:
-        device = torch.device(arguments.device)
-        model, temperature, public = train(arguments.fer2013, arguments.out, settings, device)
+        world = distributed.join(arguments.device)
+        if settings.precision == "auto":
+            settings = replace(settings, precision=best_precision(world.device))
+        model, temperature, public = train(
+            arguments.fer2013, arguments.out, settings, world, compiled=arguments.compile
+        )
+        if not world.is_main:
+            return 0
         target = arguments.model or arguments.out / "model"
         export.write_model(
             model.cpu(),
             target,
             temperature=temperature,
-            command=command_line(settings),
+            command=command_line(settings, Settings()),
             settings=asdict(settings),
             metrics={
                 "ferplus_public": {
@@ -307,7 +318,9 @@ def main(argv: list[str] | None = None) -> int:
                 }
             },
         )
-    except (fer2013.DataError, TrainingError, export.ExportError, OSError) as error:
+    except (
+        fer2013.DataError, TrainingError, export.ExportError, ModelError, ValueError, OSError
+    ) as error:  # fmt: skip
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -317,6 +330,9 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
+    finally:
+        if world:
+            distributed.leave(world)
     print(f"The model is in {target}. Score it with: python -m training.evaluate --model {target}")
     return 0
 

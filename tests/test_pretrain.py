@@ -1,0 +1,162 @@
+"""Choices of the recipe: targets, precision, teachers, several processes."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from shelly_local.model import EmotionModel
+from shelly_local.results import CLASSES
+from training import fer2013, pretrain
+from training.augment import _blur, _compress
+from training.data import prepare
+from training.fer2013 import VOTE_COLUMNS, DataError, Faces
+
+
+def voted(**votes: int) -> NDArray[np.uint8]:
+    """One picture's row of votes."""
+    row = np.zeros(len(VOTE_COLUMNS), np.uint8)
+    for name, count in votes.items():
+        row[VOTE_COLUMNS.index(name)] = count
+    return row
+
+
+def every_class() -> Faces:
+    """Seven pictures with ten equal votes each, and one that people do not agree about."""
+    votes = [voted(**{name: 10}) for name in CLASSES] + [voted(anger=6, disgust=4)]
+    labels = np.array([*range(7), CLASSES.index("disgust")], dtype=np.int64)
+    return Faces(np.zeros((8, 48, 48), np.uint8), labels, np.stack(votes))
+
+
+def targets(faces: Faces, **changes: float | torch.Tensor) -> torch.Tensor:
+    settings: dict[str, object] = {
+        "balance": 0.0,
+        "label_share": 0.0,
+        "rare_label_share": 0.0,
+        "label_smoothing": 0.0,
+    }
+    data = prepare(faces, None, torch.device("cpu"), **(settings | changes))  # type: ignore[arg-type]
+    return data.targets
+
+
+def test_the_label_of_2013_is_mixed_in_where_it_names_a_rare_class() -> None:
+    disgust, anger = CLASSES.index("disgust"), CLASSES.index("anger")
+    plain, mixed = targets(every_class()), targets(every_class(), rare_label_share=0.5)
+    assert plain[7, disgust] == pytest.approx(0.4)
+    assert mixed[7, disgust] == pytest.approx(0.5 * 0.4 + 0.5)
+    assert mixed[7, anger] == pytest.approx(0.5 * 0.6)
+    assert torch.equal(mixed[:7], plain[:7]), "where all agree nothing changes"
+
+
+def test_teachers_and_votes_share_the_target() -> None:
+    teachers = torch.full((8, 7), 1 / 7)
+    mixed = targets(every_class(), teachers=teachers, teacher_share=0.7)
+    assert mixed[0, 0] == pytest.approx(0.3 + 0.7 / 7)
+    assert torch.allclose(mixed.sum(1), torch.ones(8))
+
+
+def test_a_class_without_pictures_is_named() -> None:
+    whole = every_class()
+    without = Faces(whole.images[:6], whole.labels[:6], whole.votes[:6])
+    with pytest.raises(DataError, match="no training picture shows surprise"):
+        targets(without)
+
+
+def test_blur_and_compression_change_some_pictures_and_keep_the_range() -> None:
+    generator = torch.Generator().manual_seed(8)
+    pictures = torch.rand(200, 1, 48, 48, generator=generator) * 255
+    for change in (_blur, _compress):
+        changed = change(pictures, generator)
+        share = (changed != pictures).flatten(1).any(1).float().mean()
+        assert 0.05 < share < 0.35
+        assert changed.shape == pictures.shape
+        assert 0 <= float(changed.min()) <= float(changed.max()) <= 255
+
+
+def test_compression_keeps_what_jpeg_keeps() -> None:
+    """A flat picture stays as it is within one step of quantisation, fine noise goes."""
+    generator = torch.Generator().manual_seed(8)
+    flat = torch.full((200, 1, 48, 48), 100.0)
+    assert (_compress(flat, generator) - flat).abs().max() < 6
+    noisy = flat + torch.randn(flat.shape, generator=generator) * 4
+    compressed = _compress(noisy, generator)
+    changed = (compressed != noisy).flatten(1).any(1)
+    assert compressed[changed].std() < 0.8 * noisy[changed].std()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FER2013's layout: squares of seven brightnesses, which every network can learn."""
+    folder = tmp_path_factory.mktemp("fer2013")
+    generator = np.random.default_rng(5)
+    for part, count in (("train", 280), ("public", 70), ("private", 70)):
+        labels = np.arange(count) % 7
+        images = generator.normal(110, 8, (count, 48, 48))
+        for index, label in enumerate(labels):
+            images[index, 5 * label + 4 : 5 * label + 10, 10:38] += 90
+        votes = np.zeros((count, 10), np.uint8)
+        votes[np.arange(count), np.array(fer2013.CLASS_COLUMNS)[labels]] = 10
+        pictures = images.clip(0, 255).astype(np.uint8)
+        np.savez(folder / f"{part}.npz", images=pictures, labels=labels.astype(np.uint8),
+                 votes=votes)  # fmt: skip
+    return folder
+
+
+def options(data: Path, out: Path) -> list[str]:
+    return [
+        *("--fer2013", str(data), "--out", str(out), "--network", "small", "--epochs", "4"),
+        *("--batch-size", "40", "--learning-rate", "0.05", "--ema-decay", "0.8"),
+        *("--warmup-epochs", "0.5", "--alignment", "none", "--device", "cpu"),
+    ]
+
+
+def losses(out: Path) -> list[float]:
+    with (out / "history.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_bfloat16_learns_as_float32_does(data: Path, tmp_path: Path) -> None:
+    for precision in ("float32", "bfloat16"):
+        out = tmp_path / precision
+        assert pretrain.main([*options(data, out), "--precision", precision]) == 0
+        model = EmotionModel(out / "model")
+        assert model.description["training"]["settings"]["precision"] == precision
+    ends = [losses(tmp_path / precision)[-1] for precision in ("float32", "bfloat16")]
+    assert ends[1] == pytest.approx(ends[0], rel=0.1)
+
+
+def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
+    """Batch norm sees half a batch each on CPUs, so the curve is near that of one process."""
+    assert pretrain.main([*options(data, tmp_path / "one"), "--precision", "float32"]) == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command = [*launch, "-m", "training.pretrain", *options(data, tmp_path / "two")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--precision", "float32"],
+        env=environment, cwd=Path(__file__).parent.parent,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert two == pytest.approx(one, rel=0.15)
+    assert EmotionModel(tmp_path / "two" / "model").size == 48
+
+
+def test_wrong_choices_are_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong, message in (
+        (["--precision", "half"], "unknown precision 'half'; choose from auto, bfloat16, float32"),
+        (["--alignment", "eyes"], "unknown alignment 'eyes'; choose from landmarks, none"),
+        (["--teacher-share", "1.5"], "--teacher-share must lie in 0..1, got 1.5"),
+        (["--epochs", "0"], "--epochs must be at least 1, not 0"),
+    ):
+        with pytest.raises(SystemExit):
+            pretrain.main(["--fer2013", str(data), *wrong])
+        assert message in capsys.readouterr().err

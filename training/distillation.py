@@ -1,0 +1,57 @@
+"""Answers of finished models, to learn from beside the votes (Hinton et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from shelly_local.model import DESCRIPTION_FILE
+from shelly_local.results import CLASSES
+from shelly_local.runtime import read_description
+
+from . import networks
+from .export import load_network
+
+
+def teacher_probabilities(
+    folders: Sequence[Path],
+    images: NDArray[np.uint8],
+    aligned: Tensor,
+    device: torch.device,
+) -> Tensor:
+    """Mean probabilities of several models, each over the face and its mirror image.
+
+    Every teacher gets the crops that it was trained on: models that differ in this, too,
+    err differently, and their mean is better than each.
+
+    Args:
+        folders: model directories with PyTorch weights.
+        images: uint8 (N, 48, 48), as they were cropped by the authors of FER2013.
+        aligned: uint8 (N, 1, 48, 48), the same aligned by their landmarks.
+        device: where to compute.
+
+    Returns:
+        float32 (N, 7) on the CPU, rows sum to 1.
+
+    Raises:
+        ModelError: a model is missing or damaged.
+    """
+    total = torch.zeros(len(images), len(CLASSES))
+    for folder in tqdm(folders, desc="teachers", disable=None):
+        description = read_description(folder / DESCRIPTION_FILE)
+        settings = description.get("training", {}).get("settings", {})
+        pictures = (
+            aligned
+            if settings.get("alignment") == "landmarks"
+            else torch.from_numpy(images).unsqueeze(1)
+        )
+        teacher = load_network(folder).to(device)
+        logits = torch.from_numpy(networks.predict(teacher, pictures))
+        total += (logits / description["temperature"]).softmax(1)
+    return total / len(folders)

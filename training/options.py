@@ -1,0 +1,93 @@
+"""The command line of ``training.pretrain``: every field of its settings is an option."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .pretrain import Settings
+
+ALLOWED = {"alignment": ("landmarks", "none"), "precision": ("auto", "bfloat16", "float32")}
+EXAMPLES = """\
+examples:
+  python -m training.pretrain --fer2013 data/fer2013 --model models/emotion
+  python -m training.pretrain --fer2013 data/fer2013 --network torchvision/mobilenet_v3_small
+                              --init default          ImageNet weights, downloaded
+  python -m training.pretrain --fer2013 data/fer2013 --network efficientnet_lite0
+                              --init FILE.pth         the same from a file
+  python -m training.pretrain --fer2013 data/fer2013 --network small
+                              --teachers runs/a/model,runs/b/model     distillation
+  torchrun --nproc-per-node 2 -m training.pretrain --fer2013 data/fer2013     two GPUs
+
+Ctrl-C stops after the last finished epoch; the same command goes on from there.
+"""
+
+
+def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespace:
+    """Read the command line.
+
+    Raises:
+        SystemExit: by argparse, with a message, for wrong usage.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m training.pretrain",
+        description="Train the default model on FER2013 with the FER+ votes.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--fer2013",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with fer2013.csv and fer2013new.csv, or the .npz files",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/pretrain"),
+        metavar="DIR",
+        help="checkpoints and curves (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="DIR",
+        help="where the finished model goes (default: OUT/model)",
+    )
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="a fifth faster after a minute's start, where a C++ compiler is installed",
+    )
+    for field in fields(settings):
+        option = "--" + field.name.replace("_", "-")
+        default = "none" if field.default == "" else field.default
+        parser.add_argument(option, type=type(field.default), default=field.default,
+                            help=f"(default: {default})")  # fmt: skip
+    arguments = parser.parse_args(argv)
+    for name, allowed in ALLOWED.items():
+        value = getattr(arguments, name)
+        if value not in allowed:
+            parser.error(f"unknown {name} {value!r}; choose from {', '.join(allowed)}")
+    for name in ("label_share", "rare_label_share", "label_smoothing", "teacher_share"):
+        value = getattr(arguments, name)
+        if not 0 <= value <= 1:
+            parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")
+    if arguments.epochs < 1:
+        parser.error(f"--epochs must be at least 1, not {arguments.epochs}")
+    return arguments
+
+
+def command_line(settings: Settings, default: Settings) -> str:
+    """The command that gives this model again, with the options that are not the default."""
+    options = [
+        f" --{field.name.replace('_', '-')} {getattr(settings, field.name)}"
+        for field in fields(settings)
+        if getattr(settings, field.name) != getattr(default, field.name)
+    ]
+    return "python -m training.pretrain --fer2013 DIR" + "".join(options)
