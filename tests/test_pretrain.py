@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
-from training import fer2013, pretrain
+from training import ablation, fer2013, pretrain, quantise
 from training.augment import _blur, _compress
 from training.data import prepare
 from training.fer2013 import VOTE_COLUMNS, DataError, Faces
@@ -160,3 +160,34 @@ def test_wrong_choices_are_named(data: Path, capsys: pytest.CaptureFixture[str])
         with pytest.raises(SystemExit):
             pretrain.main(["--fer2013", str(data), *wrong])
         assert message in capsys.readouterr().err
+
+
+def test_ablation_keeps_finished_rows_and_prints_a_table(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["faces as they were cropped, not aligned"]
+    command = ["--fer2013", str(data), "--out", str(tmp_path), "--network", "small"]
+    command += ["--epochs", "1", "--device", "cpu", "--rows", *rows]
+    assert ablation.main(command) == 0
+    assert f"| {rows[0]} |" in capsys.readouterr().out
+    (tmp_path / "row-01" / "checkpoint.pt").write_bytes(b"would fail if it were read again")
+    assert ablation.main(command) == 0
+    assert f"| {rows[0]} |" in (tmp_path / "ablation.md").read_text()
+    with pytest.raises(SystemExit):
+        ablation.main([*command, "no such row"])
+    assert "unknown row 'no such row'" in capsys.readouterr().err
+
+
+def test_quantisation_compares_size_accuracy_and_time(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pretrain.main(options(data, tmp_path)) == 0
+    capsys.readouterr()
+    model = tmp_path / "model"
+    assert quantise.main(["--fer2013", str(data), "--model", str(model)]) == 0
+    shipped, small = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert shipped.startswith("as shipped")
+    assert small.startswith("8-bit")
+    assert "public FER+" in small
+    assert " ms" in small
+    assert float(small.split()[1]) < float(shipped.split()[2])

@@ -46,24 +46,32 @@ TITLES = {
 }
 
 
-def crops_of(faces: fer2013.Faces, classifier: EmotionClassifier) -> NDArray[np.uint8]:
+def crops_of(
+    faces: fer2013.Faces, classifier: EmotionClassifier
+) -> tuple[NDArray[np.uint8], dict[str, float]]:
     """The 48x48 faces as the model wants them, uint8 (N, 48, 48).
 
     A model trained on aligned faces gets them aligned by the detector, as it gets photos;
     where no face is found, and for other models, the picture stays as it was cropped.
+
+    Returns:
+        The crops, and ``{"faces_found": share}`` where the detector was asked: in how many of
+        these tight crops, enlarged to 192 pixels, it finds the face.
     """
     model = classifier.model
     settings = model.description.get("training", {}).get("settings", {})
     if settings.get("alignment") != "landmarks":
-        return faces.images
+        return faces.images, {}
+    found = 0
     crops: NDArray[np.uint8] = faces.images.copy()
     for index, image in enumerate(tqdm(faces.images, desc="faces", disable=None)):
         landmarks = find(image, classifier.detector)
+        found += not np.isnan(landmarks).any()
         if plausible(landmarks, model.template):
             crops[index] = align(
                 image, landmarks * fer2013.SIDE, size=model.size, template=model.template
             )
-    return crops
+    return crops, {"faces_found": found / max(len(crops), 1)}
 
 
 def score_fer2013(
@@ -94,8 +102,9 @@ def table(results: dict[str, dict[str, Any]]) -> str:
             f"  F1 {values['f1'].get(c, 0):6.1%}"
             for c, recall in values["recall"].items()
         ]
-        if part == "photos":
+        if "faces_found" in values:
             lines.append(f"    faces found: {values['faces_found']:.1%}")
+        if part == "photos":
             for c, pair in values["paired"].items():
                 lines.append(
                     f"    P({c}) higher on the {c} photo of a pair: "
@@ -191,8 +200,10 @@ def main(argv: list[str] | None = None) -> int:
             raise fer2013.DataError(f"the model's classes are {', '.join(classifier.classes)}.")
         if arguments.fer2013:
             faces = fer2013.load(arguments.fer2013, arguments.part)
-            scores = score_fer2013(classifier.model, faces, crops_of(faces, classifier))
+            crops, found_share = crops_of(faces, classifier)
+            scores = score_fer2013(classifier.model, faces, crops)
             results.update({part: values.as_dict() for part, values in scores.items()})
+            results["fer2013"] |= found_share
         if arguments.photos:
             outcomes, unreadable = classify_photos(classifier, find_photos(arguments.photos))
             found = sum(outcome.scores is not None for outcome in outcomes)

@@ -14,7 +14,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 #: How far weights may be from weight times scale before something else must have changed them.
 TOLERANCE = 1e-4
@@ -67,7 +67,7 @@ def store_half(file: Path, network: nn.Module) -> None:
     onnx.save(model, file)
 
 
-def _convolutions(network: nn.Module) -> dict[str, nn.Parameter]:
+def _convolutions(network: nn.Module) -> dict[str, Tensor]:
     return {
         f"{name}.weight": module.weight
         for name, module in network.named_modules()
@@ -80,4 +80,5 @@ def _scale(weight: NDArray[np.float32], scaled: NDArray[np.float32]) -> NDArray[
     flat, product = (array.reshape(len(array), -1).astype(float) for array in (weight, scaled))
     energy = (flat**2).sum(axis=1)
     factors = (flat * product).sum(axis=1) / np.where(energy > 0, energy, 1.0)
-    return factors.reshape(-1, 1, 1, 1).astype(np.float32)
+    scale: NDArray[np.float32] = factors.reshape(-1, 1, 1, 1).astype(np.float32)
+    return scale

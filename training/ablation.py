@@ -1,0 +1,141 @@
+"""What each choice of the recipe is worth: one short training per choice, all else alike.
+
+    python -m training.ablation --fer2013 DIR --out runs/ablation
+
+Every row changes one setting of the base and gets the same number of epochs. Finished rows
+are kept, a stopped row goes on where it was. The table is ``OUT/ablation.md``; figures are of
+the public part, since choices are made by them. Short trainings rank choices; what a full
+training reaches is more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from shelly_local.alignment import FER2013_TEMPLATE
+from shelly_local.errors import ModelError
+from shelly_local.model import EmotionModel
+
+from . import distributed, export, fer2013, pretrain
+from .checkpoints import TrainingError
+from .data import first
+from .distributed import World
+from .evaluate import score_fer2013
+from .landmarks import align_all, alignments, find_all
+from .pretrain import Settings
+
+#: A name for each row, and what it changes. None of them changes the number of epochs.
+ROWS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "faces as they were cropped, not aligned": {"alignment": "none"},
+    "classes not balanced": {"balance": 0.0},
+    "classes balanced in full": {"balance": 1.0},
+    "no label of 2013 for rare classes": {"rare_label_share": 0.0},
+    "2 % label smoothing": {"label_smoothing": 0.02},
+    "no average of the weights": {"ema_decay": 0.0},
+    "no weight decay": {"weight_decay": 0.0},
+    "half the learning rate": {"learning_rate": 0.05},
+    "labels of 2013 alone": {"label_share": 1.0},
+}
+
+
+def run_row(
+    data: Path, out: Path, settings: Settings, world: World, *, compiled: bool
+) -> dict[str, float]:
+    """Train one row and score it on the public part.
+
+    Returns:
+        ``ferplus``, ``macro_recall``, ``agreed`` and ``fer2013``: accuracies and the mean
+        recall over classes, 0..1.
+    """
+    model, temperature, _ = pretrain.train(data, out, settings, world, compiled=compiled)
+    export.write_model(
+        model.cpu(), out / "model", temperature=temperature, command="python -m training.ablation",
+        settings=asdict(settings), metrics={},
+    )  # fmt: skip
+    faces = fer2013.load(data, "public")
+    if settings.limit:
+        faces = first(faces, settings.limit)
+    crops = faces.images
+    if settings.alignment == "landmarks":
+        matrices = alignments(find_all(faces.images, out), FER2013_TEMPLATE)
+        crops = align_all(faces.images, matrices)[:, 0].numpy()
+    scores = score_fer2013(EmotionModel(out / "model"), faces, crops)
+    return {
+        "ferplus": scores["ferplus"].accuracy,
+        "macro_recall": scores["ferplus"].macro_recall,
+        "agreed": scores["agreed"].accuracy,
+        "fer2013": scores["fer2013"].accuracy,
+    }
+
+
+def table(results: dict[str, dict[str, float]]) -> str:
+    """The finished rows as Markdown."""
+    lines = [
+        "| change | FER+ | macro recall | agreed rows | labels of 2013 |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, values in results.items():
+        cells = " | ".join(f"{value:.1%}" for value in values.values())
+        lines.append(f"| {name} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the rows that are not finished and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.ablation",
+        description="What each choice of the recipe is worth, by short trainings.",
+        epilog="example:\n  python -m training.ablation --fer2013 data/fer2013 --epochs 8",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), metavar="DIR")
+    parser.add_argument("--network", default="medium", help="(default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=8, help="of each row (default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=0, help="first pictures only, for trials")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="these only (default: all)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    parser.add_argument("--compile", action="store_true", help="as in training.pretrain")
+    arguments = parser.parse_args(argv)
+    unknown = sorted(set(arguments.rows or ()) - set(ROWS))
+    if unknown:
+        parser.error(f"unknown row {unknown[0]!r}; choose from {', '.join(map(repr, ROWS))}")
+    file: Path = arguments.out / "ablation.json"
+    results: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
+    try:
+        world = distributed.join(arguments.device)
+        precision = pretrain.best_precision(world.device)
+        base = Settings(
+            network=arguments.network, epochs=arguments.epochs, precision=precision,
+            limit=arguments.limit,
+        )  # fmt: skip
+        for number, (name, change) in enumerate(ROWS.items()):
+            if name in results or (arguments.rows and name not in arguments.rows):
+                continue
+            assert set(change) <= {field.name for field in fields(Settings)}
+            print(f"Row {number + 1} of {len(ROWS)}: {name}")
+            results[name] = run_row(
+                arguments.fer2013, arguments.out / f"row-{number:02d}", replace(base, **change),
+                world, compiled=arguments.compile,
+            )  # fmt: skip
+            file.write_text(json.dumps(results, indent=2) + "\n")
+            (arguments.out / "ablation.md").write_text(table(results))
+    except (fer2013.DataError, TrainingError, export.ExportError, ModelError, ValueError,
+            OSError) as error:  # fmt: skip
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    print(table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
