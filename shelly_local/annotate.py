@@ -97,6 +97,8 @@ def copy_files(folder: Path, photos: Iterable[Path]) -> list[Path]:
 
 def label(face: FaceEmotion) -> str:
     """The text at a face: ``"happiness 93 %"``."""
+    if not face.answered:
+        return "no answer"
     return f"{face.emotion} {percentage(face.scores[face.emotion])}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,6 +20,19 @@ from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 #: Longer side, in pixels, to which photos are reduced for the search for faces. A face of
 #: 2.5 % of it has 32 pixels there, enough for its expression; more would only cost time.
 DETECTION_SIDE = 1280
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """The expressions in a photo, and what custom classifiers are computed from.
+
+    Attributes:
+        photo: every face with its scores, largest face first.
+        embeddings: float32 (N, D), one row per face in the same order.
+    """
+
+    photo: PhotoEmotions
+    embeddings: NDArray[np.float32]
 
 
 class EmotionClassifier:
@@ -62,20 +76,32 @@ class EmotionClassifier:
         Raises:
             ImageError: the picture cannot be read or is outside the limits of ``images``.
         """
+        return self.analyse(photo).photo
+
+    def analyse(self, photo: bytes | str | os.PathLike[str] | BinaryIO) -> Analysis:
+        """What :meth:`classify` answers, with the model's embedding of every face.
+
+        Args:
+            photo: see :meth:`classify`.
+
+        Raises:
+            ImageError: see :meth:`classify`.
+        """
         decoded = decode(photo, max_side=DETECTION_SIDE)
         faces = self.detector.detect(decoded.pixels)
         crops = aligned_crops(
             decoded.pixels, faces, size=self.model.size, template=self.model.template
         )
-        probabilities = self.model.predict(crops).probabilities
-        return PhotoEmotions(
+        prediction = self.model.predict(crops)
+        emotions = PhotoEmotions(
             width=decoded.width,
             height=decoded.height,
             faces=tuple(
                 FaceEmotion(_in_photo(face, decoded), _scores(self.classes, row))
-                for face, row in zip(faces, probabilities, strict=True)
+                for face, row in zip(faces, prediction.probabilities, strict=True)
             ),
         )
+        return Analysis(emotions, prediction.embedding)
 
 
 def aligned_crops(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 from shelly_local.errors import ShellyError
 
-if TYPE_CHECKING:
-    from shelly_local.contract import ClassifiedImages
+Result = TypeVar("Result")
 
 
 class Headers(Mapping[str, str]):
@@ -32,8 +31,8 @@ class Headers(Mapping[str, str]):
         return f"Headers({dict(self)!r})"
 
 
-class DetailedResponse:
-    """An answer of ``classify`` with its status and headers.
+class DetailedResponse(Generic[Result]):
+    """An answer with its status and headers.
 
     Attributes:
         result: the answer as a dict.
@@ -44,7 +43,7 @@ class DetailedResponse:
     def __init__(
         self,
         *,
-        response: ClassifiedImages,
+        response: Result,
         headers: Mapping[str, str] | None = None,
         status_code: int = 200,
     ) -> None:
@@ -58,7 +57,7 @@ class DetailedResponse:
         )
         self.status_code = status_code
 
-    def get_result(self) -> ClassifiedImages:
+    def get_result(self) -> Result:
         """The answer as a dict."""
         return self.result
 

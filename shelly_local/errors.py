@@ -86,3 +86,19 @@ class ModelError(ShellyError):
     """A model directory is missing, damaged, or does not fit this version."""
 
     error_id = "model_error"
+
+
+class BackendError(ShellyError):
+    """A cloud did not answer; the vendor's error is in ``__cause__``.
+
+    Attributes:
+        code: 401 wrong or missing key, 429 throttled, 502 broken or out of reach,
+            504 too slow.
+    """
+
+    code = 502
+    error_id = "backend_error"
+
+    def __init__(self, description: str, code: int = 502) -> None:
+        super().__init__(description)
+        self.code = code

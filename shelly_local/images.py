@@ -153,6 +153,16 @@ def decode(
         ) from cause
 
 
+def read(source: bytes | str | os.PathLike[str] | BinaryIO) -> bytes:
+    """The bytes of a photo, at most ``MAX_FILE_BYTES``, not yet decoded.
+
+    Raises:
+        FileTooLargeError: more than ``MAX_FILE_BYTES``.
+        ImageUnreadableError: the file is missing, no regular file, or not permitted.
+    """
+    return _read(source)[0]
+
+
 def _decode(kind: str, data: bytes, label: str, max_side: int | None) -> Photo:
     opened = _open_heic(data) if kind == "HEIC" else Image.open(io.BytesIO(data), formats=(kind,))
     width, height = opened.size

@@ -96,7 +96,7 @@ class CsvWriter:
         return [
             *(round(value, 2) for value in face.face.box),
             round(face.face.confidence, 4),
-            face.emotion,
+            face.emotion if face.answered else "",
             *(round(face.scores[name], 4) for name in self._classes),
         ]
 
@@ -136,7 +136,8 @@ class TableWriter:
             start = (path, size) if number == 1 else ("", "")
             probability = percentage(face.scores[face.emotion])
             box = f"{x0},{y0} to {x1},{y1}"
-            lines.append(self._row(*start, str(number), face.emotion, probability, box))
+            emotion = face.emotion if face.answered else "no answer"
+            lines.append(self._row(*start, str(number), emotion, probability, box))
         _write_lines(self._stream, lines)
 
     def failure(self, path: str, error: ShellyError) -> None:

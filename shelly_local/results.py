@@ -28,7 +28,8 @@ class Face:
     Attributes:
         box: ``(x0, y0, x1, y1)``; may reach past the edge of the photo.
         landmarks: five ``(x, y)``: left eye, right eye, nose, left and right mouth
-            corner, left and right as the viewer sees them.
+            corner, left and right as the viewer sees them; or none, from a cloud that
+            gives none.
         confidence: the detector's probability that this is a face, 0 to 1.
     """
 
@@ -40,8 +41,8 @@ class Face:
         x0, y0, x1, y1 = self.box
         if not (x0 < x1 and y0 < y1):
             raise ValueError(f"box must have x0 < x1 and y0 < y1, got {self.box}")
-        if len(self.landmarks) != 5:
-            raise ValueError(f"landmarks must be five points, got {len(self.landmarks)}")
+        if len(self.landmarks) not in (0, 5):
+            raise ValueError(f"landmarks must be five points or none, got {len(self.landmarks)}")
         if not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence must lie in 0..1, got {self.confidence}")
 
@@ -59,7 +60,8 @@ class FaceEmotion:
     Attributes:
         face: where the face is.
         scores: probability of each class, in the order of the model's classes; they
-            sum to 1. A read-only mapping.
+            sum to 1. A cloud's may sum to less: the rest is none of the classes. A
+            read-only mapping.
     """
 
     face: Face
@@ -67,8 +69,10 @@ class FaceEmotion:
 
     def __post_init__(self) -> None:
         total = sum(self.scores.values())
-        if not self.scores or abs(total - 1.0) > 1e-3:
-            raise ValueError(f"scores must sum to 1, got {total} from {dict(self.scores)}")
+        if not self.scores or total > 1.001 or min(self.scores.values()) < 0:
+            raise ValueError(
+                f"scores must be 0 or more and sum to 1 at most, got {dict(self.scores)}"
+            )
         object.__setattr__(self, "scores", MappingProxyType(dict(self.scores)))
 
     @property
@@ -76,13 +80,18 @@ class FaceEmotion:
         """The class with the highest probability."""
         return max(self.scores, key=self.scores.__getitem__)
 
+    @property
+    def answered(self) -> bool:
+        """Whether the best class beats "none of these"; always so for the model here."""
+        return max(self.scores.values()) > max(1.0 - sum(self.scores.values()), 0.0)
+
     def as_dict(self) -> dict[str, object]:
         """The JSON object of one face, as ``shelly classify --json`` prints it."""
         return {
             "box": [round(value, 2) for value in self.face.box],
             "landmarks": [[round(x, 2), round(y, 2)] for x, y in self.face.landmarks],
             "confidence": round(self.face.confidence, 4),
-            "emotion": self.emotion,
+            "emotion": self.emotion if self.answered else None,
             "scores": {name: round(score, 4) for name, score in self.scores.items()},
         }
 

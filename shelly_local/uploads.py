@@ -29,9 +29,9 @@ from shelly_local.errors import (
 
 ImagesFile = bytes | str | os.PathLike[str] | BinaryIO
 
-# A folder of 10,000 pictures is far beyond the 20 looked at; a directory of millions of
-# empty entries would fill the memory.
-_MAX_ZIP_ENTRIES = 10_000
+#: Most entries of a zip file. A folder of 10,000 pictures is far beyond the 20 looked at; a
+#: directory of millions of empty entries would fill the memory.
+MAX_ZIP_ENTRIES = 10_000
 _ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP_ENTRY = b"PK\x01\x02"
 # What zipfile raises for damaged, encrypted or unusually compressed members.
@@ -76,28 +76,34 @@ def read_images(
     """
     source: ImageSource = {"image": name} if name else {}
     try:
-        data = _read(images_file)
+        data = read_upload(images_file)
         if not data.startswith(_ZIP_BEGINNINGS):
             _check_size(len(data), MAX_IMAGE_BYTES)
             yield source, data
             return
-        archive = _open_zip(data)
+        archive = open_zip(data)
     except ImageError as error:
         yield source, error
         return
     with archive:
-        members = [member for member in archive.infolist() if _is_picture(member)]
+        members = [member for member in archive.infolist() if is_picture(member)]
         if not members:
             yield source, NotAnImageError("The zip file holds no picture.")
         if len(members) > MAX_ZIP_IMAGES:
             warnings.append(limit_warning(len(members)))
         for member in members[:MAX_ZIP_IMAGES]:
             path = f"{name}/{member.filename}" if name else member.filename
-            yield {"image": path}, _read_member(archive, member)
+            yield {"image": path}, read_member(archive, member)
 
 
-def _read(images_file: ImagesFile) -> bytes:
-    """The bytes of an upload, at most as many as a zip file may have."""
+def read_upload(images_file: ImagesFile) -> bytes:
+    """The bytes of an upload, at most as many as a zip file may have.
+
+    Raises:
+        FileTooLargeError: more bytes than that.
+        ImageUnreadableError: a path that cannot be opened.
+        TypeError: ``images_file`` is none of the kinds of ``read_images``.
+    """
     if isinstance(images_file, str | os.PathLike):
         path = Path(images_file)
         try:
@@ -125,22 +131,30 @@ def _read_file(file: BinaryIO) -> bytes:
     return data
 
 
-def _open_zip(data: bytes) -> zipfile.ZipFile:
-    if data.count(_ZIP_ENTRY) > _MAX_ZIP_ENTRIES:
-        raise FileTooLargeError(f"The zip file has more than {_MAX_ZIP_ENTRIES} entries.")
+def open_zip(data: bytes, max_entries: int = MAX_ZIP_ENTRIES) -> zipfile.ZipFile:
+    """The directory of a zip file; nothing is unpacked.
+
+    Raises:
+        FileTooLargeError: it lists more than ``max_entries``, folders included.
+        TruncatedImageError: no zip file, or a damaged one.
+    """
+    if data.count(_ZIP_ENTRY) > max_entries:
+        raise FileTooLargeError(f"The zip file has more than {max_entries} entries.")
     try:
         return zipfile.ZipFile(BytesIO(data))
     except _ZIP_ERRORS as error:
         raise TruncatedImageError(f"The zip file is damaged: {error}.") from error
 
 
-def _is_picture(member: zipfile.ZipInfo) -> bool:
+def is_picture(member: zipfile.ZipInfo) -> bool:
+    """Whether an entry is neither a folder nor what systems put beside pictures."""
     parts = PurePosixPath(member.filename).parts
     hidden = any(part == "__MACOSX" or part.startswith(".") for part in parts)
     return not (member.is_dir() or hidden)
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | ImageError:
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | ImageError:
+    """One file of a zip, or why it cannot be had; never more than a picture may have."""
     try:
         # Whatever size its header states.
         with archive.open(member) as file:

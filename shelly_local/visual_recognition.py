@@ -18,14 +18,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from shelly_local import contract
-from shelly_local.contract import MAX_IMAGE_BYTES, ImageOutcome, ImageSource
+from shelly_local.contract import MAX_IMAGE_BYTES, ClassifiedImages, ImageOutcome, ImageSource
 from shelly_local.detailed_response import ApiException, DetailedResponse
-from shelly_local.errors import ImageError, MissingExtraError, ShellyError
+from shelly_local.errors import BackendError, ImageError, MissingExtraError, ShellyError
 from shelly_local.fetch import FetchError, fetch
 from shelly_local.uploads import ImagesFile, read_images, upload_name
 
 if TYPE_CHECKING:
+    from shelly_local.backends import Backend
     from shelly_local.classifier import EmotionClassifier
+
+    PhotoClassifier = EmotionClassifier | Backend
 
 __all__ = ["ApiException", "DetailedResponse", "VisualRecognition", "VisualRecognitionV3"]
 
@@ -72,6 +75,8 @@ class VisualRecognition:
             ``"loopback"`` allows this machine's own addresses as well.
         classifier_aliases: further ids that answer like ``emotion``: the ids of custom
             classifiers that a program was written for.
+        backend: who answers: a name from ``shelly_local.backends``, or one that is open.
+            By default the environment's ``SHELLY_BACKEND``, else the model on this machine.
 
     Raises:
         ApiException: 400, if ``version`` is no date.
@@ -88,6 +93,7 @@ class VisualRecognition:
         classifier: EmotionClassifier | None = None,
         allow_url: bool | Literal["loopback"] = False,
         classifier_aliases: Iterable[str] = (),
+        backend: str | Backend | None = None,
         **unused: object,
     ) -> None:
         contract.parse_version(version)
@@ -97,7 +103,8 @@ class VisualRecognition:
             raise ValueError(f"allow_url must be True, False or 'loopback', got {allow_url!r}")
         self.version = version
         self._model = model
-        self._loaded = classifier
+        self._loaded: PhotoClassifier | None = classifier
+        self._backend = backend
         self._loading = threading.Lock()
         self._allow_url = allow_url
         aliases = contract.parse_list(classifier_aliases, "classifier_aliases") or []
@@ -114,7 +121,7 @@ class VisualRecognition:
         classifier_ids: str | Iterable[str] | None = None,
         accept_language: str | None = None,
         headers: object = None,
-    ) -> DetailedResponse:
+    ) -> DetailedResponse[ClassifiedImages]:
         """Classify the facial expression in one photo, or in each photo of a zip file.
 
         **Scores.** A score is the calibrated probability of the class for the largest face
@@ -196,14 +203,24 @@ class VisualRecognition:
         """Accepted and unused: nothing is sent."""
 
     @property
-    def _classifier(self) -> EmotionClassifier:
+    def _classifier(self) -> PhotoClassifier:
         with self._loading:
             if self._loaded is None:
-                # Here, so that the import alone loads no model runtime.
-                from shelly_local.classifier import EmotionClassifier
-
-                self._loaded = EmotionClassifier(self._model)
+                self._loaded = self._open()
             return self._loaded
+
+    def _open(self) -> PhotoClassifier:
+        # Imports are here, so that that of this module loads no model runtime and no SDK.
+        backend = self._backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
+        if not isinstance(backend, str):
+            return backend
+        if backend != "local":
+            from shelly_local.backends import open_backend
+
+            return open_backend(backend)
+        from shelly_local.classifier import EmotionClassifier
+
+        return EmotionClassifier(self._model)
 
     def _classify_url(self, url: str) -> ImageOutcome:
         if not self._allow_url:
@@ -222,7 +239,7 @@ class VisualRecognition:
             return ImageOutcome(source, data)
         try:
             return ImageOutcome(source, self._classifier.classify(data))
-        except (ImageError, MissingExtraError) as error:
+        except (ImageError, MissingExtraError, BackendError) as error:
             return ImageOutcome(source, error)
 
 

@@ -144,8 +144,11 @@ def test_results_are_immutable_and_check_themselves(
         face.face = face.face  # type: ignore[misc]
     with pytest.raises(TypeError):
         face.scores["anger"] = 1.0  # type: ignore[index]
-    with pytest.raises(ValueError, match="sum to 1"):
-        FaceEmotion(face.face, {"anger": 0.5, "fear": 0.1})
+    for wrong in ({"anger": 0.9, "fear": 0.3}, {"anger": 0.9, "fear": -0.1}, {}):
+        with pytest.raises(ValueError, match="sum to 1"):
+            FaceEmotion(face.face, wrong)
+    assert FaceEmotion(face.face, {"anger": 0.6, "fear": 0.1}).answered
+    assert not FaceEmotion(face.face, {"anger": 0.3, "fear": 0.1}).answered
     with pytest.raises(ValueError, match="five points"):
         Face((0, 0, 1, 1), ((0, 0),), 0.5)
     with pytest.raises(ValueError, match="x0 < x1"):

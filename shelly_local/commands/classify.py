@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
-import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from shelly_local.errors import ImageUnreadableError, ShellyError
+from shelly_local.errors import ShellyError
 from shelly_local.output import (
     PROGRESS_MIN_PHOTOS,
     CsvWriter,
@@ -24,16 +21,12 @@ from shelly_local.output import (
     find_overwritten,
     open_output,
 )
-from shelly_local.results import PhotoEmotions
+from shelly_local.photo_files import STANDARD_INPUT, PhotoInput, find_photos
+from shelly_local.results import CLASSES, PhotoEmotions
 
 if TYPE_CHECKING:
+    from shelly_local.backends import Backend
     from shelly_local.classifier import EmotionClassifier
-
-#: Which files of a folder are taken for pictures; a file named itself is always tried.
-PICTURE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-)
-STANDARD_INPUT = "-"
 
 DESCRIPTION = """\
 Find every face in photos and say which expression it shows: anger, disgust, fear,
@@ -49,47 +42,10 @@ examples:
   shelly classify photos --json | head -n 1     JSON Lines, one object per photo
   shelly classify photos --annotate marked      also draw boxes and labels into copies
   cat me.jpg | shelly classify - --json         a photo from standard input
+  shelly classify me.jpg --backend rekognition  ask Amazon, which gets the photo
 
 Exit codes: 0 all fine, 1 some photo failed, 2 wrong usage, 130 interrupted.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoInput:
-    """A photo to classify.
-
-    Attributes:
-        name: how results and messages call it: the path as given, or ``-``.
-        copy_path: where its annotated copy belongs, relative to the folder of copies
-            and before the suffix is settled.
-        error: why it cannot be classified, when that is known beforehand.
-    """
-
-    name: str
-    copy_path: Path
-    error: ImageUnreadableError | None = None
-
-    def read(self) -> bytes | Path:
-        """What to hand to the classifier, as often as needed.
-
-        Raises:
-            ImageUnreadableError: there is nothing to read.
-        """
-        if self.error is not None:
-            raise self.error
-        if self.name == STANDARD_INPUT:
-            if sys.stdin is None:
-                raise ImageUnreadableError("standard input is closed")
-            return _read_once(sys.stdin.buffer)
-        path = Path(self.name)
-        status = _status(path)
-        if status is not None and stat.S_ISFIFO(status.st_mode):  # as of a shell's <(command)
-            try:
-                with path.open("rb") as pipe:
-                    return _read_once(pipe)
-            except OSError as error:
-                raise ImageUnreadableError(f"cannot be read: {error.strerror}") from error
-        return path
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -137,6 +93,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder of the emotion model (default: the one that comes with Shelly)",
     )
     parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="who answers: local (default), ibm, rekognition or google, to which the photos are "
+        "then sent; also as the environment variable SHELLY_BACKEND",
+    )
+    parser.add_argument(
         "--quiet",
         action="store_true",
         help=f"no progress bar (default: one on a terminal, from {PROGRESS_MIN_PHOTOS} photos on)",
@@ -172,16 +134,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
     # Before the model, which takes longer: an output that cannot be written is told at once.
     with open_output(arguments.output) as stream:
-        from shelly_local.classifier import EmotionClassifier
-
-        classifier = EmotionClassifier(model=arguments.model)
+        classifier = _open_classifier(arguments)
+        classes = getattr(classifier, "classes", CLASSES)
         writer: Writer
         if arguments.json:
             writer = JsonLinesWriter(stream)
         elif arguments.csv:
-            writer = CsvWriter(stream, classifier.classes)
+            writer = CsvWriter(stream, classes)
         else:
-            writer = TableWriter(stream, [photo.name for photo in photos], classifier.classes)
+            writer = TableWriter(stream, [photo.name for photo in photos], classes)
         return run(
             photos,
             classifier,
@@ -192,9 +153,39 @@ def execute(arguments: argparse.Namespace) -> int:
         )
 
 
+def _open_classifier(arguments: argparse.Namespace) -> EmotionClassifier | _Sent:
+    """Who answers: the model here, or the cloud that was chosen."""
+    name = arguments.backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
+    if name == "local":
+        from shelly_local.classifier import EmotionClassifier
+
+        return EmotionClassifier(model=arguments.model)
+    if arguments.model:
+        arguments.usage_error(f"--model is for the backend local, not for {name!r}")
+    from shelly_local.backends import open_backend
+
+    backend = open_backend(name)
+    if not backend.is_local:
+        complain(f"the photos are sent to {backend.title}")
+    return _Sent(backend)
+
+
+class _Sent:
+    """A cloud, which wants the bytes of a photo where the model here takes paths as well."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def classify(self, photo: bytes | Path) -> PhotoEmotions:
+        """The faces in a photo, by the cloud."""
+        from shelly_local.images import read
+
+        return self._backend.classify(read(photo))
+
+
 def run(
     photos: Sequence[PhotoInput],
-    classifier: EmotionClassifier,
+    classifier: EmotionClassifier | _Sent,
     writer: Writer,
     *,
     copies: Mapping[PhotoInput, Path] | None = None,
@@ -243,25 +234,6 @@ def run(
     return exit_code
 
 
-def find_photos(paths: Iterable[str], leave_out: Path | None = None) -> list[PhotoInput]:
-    """The photos that arguments name: files as they are, folders as what is in them.
-
-    Args:
-        paths: files, folders, or ``-``.
-        leave_out: a folder within them to pass by: annotated copies of an earlier run.
-    """
-    photos = []
-    for path in paths:
-        status = _status(path)
-        if path == STANDARD_INPUT:
-            photos.append(PhotoInput(path, Path("stdin")))
-        elif status is not None and stat.S_ISDIR(status.st_mode):
-            photos.extend(_photos_in(path, leave_out))
-        else:
-            photos.append(PhotoInput(path, _file_name(path)))
-    return photos
-
-
 def plan_copies(photos: Iterable[PhotoInput], folder: Path) -> dict[PhotoInput, Path]:
     """Which file within ``folder`` each annotated copy becomes; see ``copy_files``."""
     from shelly_local.annotate import copy_files
@@ -269,60 +241,6 @@ def plan_copies(photos: Iterable[PhotoInput], folder: Path) -> dict[PhotoInput, 
     readable = list(dict.fromkeys(photo for photo in photos if photo.error is None))
     files = copy_files(folder, [photo.copy_path for photo in readable])
     return dict(zip(readable, files, strict=True))
-
-
-def _status(path: str | Path) -> os.stat_result | None:
-    """What the system says of a file; None if it is missing or may not be looked at."""
-    try:
-        return Path(path).stat()
-    except (OSError, ValueError):  # ValueError: a name with a null character
-        return None
-
-
-def _photos_in(folder: str, leave_out: Path | None) -> list[PhotoInput]:
-    unreadable: list[OSError] = []
-    left_out = leave_out and os.path.realpath(leave_out)
-    found: list[Path] = []
-    for parent, subfolders, files in os.walk(folder, onerror=unreadable.append):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and os.path.realpath(Path(parent, name)) != left_out
-        ]
-        for name in files:
-            file = Path(parent, name)
-            if (
-                not name.startswith(".")
-                and file.suffix.lower() in PICTURE_SUFFIXES
-                and (status := _status(file)) is not None
-                and stat.S_ISREG(status.st_mode)
-            ):
-                found.append(file.relative_to(folder))
-    photos = [
-        PhotoInput(str(Path(folder, path)), path)
-        for path in sorted(found, key=lambda path: path.parts)
-    ]
-    photos += [
-        _unreadable(str(error.filename), error.strerror or str(error)) for error in unreadable
-    ]
-    if not photos:
-        suffixes = " ".join(sorted(PICTURE_SUFFIXES))
-        photos = [_unreadable(folder, f"the folder holds no pictures ({suffixes})")]
-    return photos
-
-
-def _unreadable(path: str, reason: str) -> PhotoInput:
-    return PhotoInput(path, _file_name(path), ImageUnreadableError(reason))
-
-
-def _file_name(path: str) -> Path:
-    return Path(Path(path).name or "photo")  # "" and "/" have none
-
-
-def _read_once(stream: BinaryIO) -> bytes:
-    from shelly_local.images import MAX_FILE_BYTES
-
-    return stream.read(MAX_FILE_BYTES + 1)  # one more: the classifier sees that it is too much
 
 
 def _write_copy(

@@ -1,0 +1,106 @@
+"""What every backend is: bytes of a photo in, faces with their expressions out."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from shelly_local.errors import BackendError, MissingExtraError
+from shelly_local.images import decode
+from shelly_local.results import PhotoEmotions
+
+__all__ = ["Backend", "BackendError", "first_set", "missing_sdk", "prepared"]
+
+#: Seconds to wait for a connection, and for an answer once the photo is sent.
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0
+#: How often a call is tried in all when a service is throttled or broken for a moment.
+ATTEMPTS = 4
+#: EXIF tag 0x0112; 1 is upright.
+_ORIENTATION, _UPRIGHT = 0x0112, 1
+_JPEG_QUALITY = 92
+
+
+class Backend(ABC):
+    """A classifier of photos, here or in a cloud. Thread-safe.
+
+    A new one needs ``name``, ``title``, ``classify`` and ``describe``.
+
+    Attributes:
+        name: short name, as in ``--backend NAME``.
+        title: name for people.
+        is_local: whether photos stay on this machine.
+    """
+
+    name: str
+    title: str
+    is_local: bool = False
+
+    @abstractmethod
+    def classify(self, photo: bytes, /) -> PhotoEmotions:
+        """Every face of a photo, largest first.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            BackendError: the service did not answer.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What answers, for reports: versions, host, and how its classes become ours."""
+
+    def classify_timed(self, photo: bytes, /) -> tuple[PhotoEmotions, dict[str, float]]:
+        """``classify`` and where its time went: ``total_ms``, and what else is known."""
+        start = time.perf_counter()
+        result = self.classify(photo)
+        return result, {"total_ms": 1000 * (time.perf_counter() - start)}
+
+    def close(self) -> None:  # noqa: B027 - most backends hold nothing
+        """Give back connections."""
+
+
+def missing_sdk(backend: str, error: ImportError) -> MissingExtraError:
+    """The error of a backend whose SDK is not installed, with the line that installs it."""
+    return MissingExtraError(
+        f"the backend {backend!r} needs the package {error.name!r}; install it with "
+        "pip install 'shelly-local[cloud]', or in a checkout pip install -e '.[cloud]'"
+    )
+
+
+def prepared(photo: bytes, *, max_bytes: int, max_side: int) -> tuple[bytes, int, int]:
+    """A photo that every service takes: upright JPEG or PNG below its limits.
+
+    A photo that is so already goes unchanged; others are encoded anew, in memory, because
+    services differ in what they do with EXIF orientation and in the formats they read.
+
+    Args:
+        photo: bytes of a picture file.
+        max_bytes: largest file the service takes.
+        max_side: longest side to send, in pixels.
+
+    Returns:
+        The bytes to send, and width and height of the upright photo in pixels.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    decoded = decode(photo, max_side=max_side)
+    with Image.open(io.BytesIO(photo)) as image:
+        plain = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
+        upright = image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
+        small = max(image.size) <= max_side and len(photo) <= max_bytes
+    if plain and upright and small:
+        return photo, decoded.width, decoded.height
+    buffer = io.BytesIO()
+    Image.fromarray(decoded.pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue(), decoded.width, decoded.height
+
+
+def first_set(*names: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The first of these environment variables that is set and not blank."""
+    return next((environment[name] for name in names if environment.get(name, "").strip()), None)
