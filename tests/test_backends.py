@@ -280,3 +280,19 @@ def test_a_backend_of_ones_own_can_be_registered(monkeypatch: pytest.MonkeyPatch
     assert open_backend("calm").classify(b"").faces == ()
     with pytest.raises(ValueError, match="comes along"):
         backends.register("local", AlwaysCalm)
+
+
+def test_a_package_adds_a_backend_by_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "acme_shelly.py").write_text(
+        "from tests.test_backends import AlwaysCalm\n\n\nclass Acme(AlwaysCalm):\n    name = 'acme'\n"
+    )
+    metadata = tmp_path / "acme_shelly-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-shelly\nVersion: 1.0\n")
+    entry = "[shelly_local.backends]\nacme = acme_shelly:Acme\n"
+    (metadata / "entry_points.txt").write_text(entry)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "acme" in backends.known()
+    assert open_backend("acme").name == "acme"
