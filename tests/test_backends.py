@@ -286,8 +286,7 @@ def test_a_package_adds_a_backend_by_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "acme_shelly.py").write_text(
-        "from tests.test_backends import AlwaysCalm\n\n"
-        "class Acme(AlwaysCalm):\n    name = 'acme'\n"
+        "from tests.test_backends import AlwaysCalm\n\nclass Acme(AlwaysCalm):\n    name = 'acme'\n"
     )
     metadata = tmp_path / "acme_shelly-1.0.dist-info"
     metadata.mkdir()
