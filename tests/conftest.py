@@ -71,6 +71,18 @@ def crowd_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# At the end, because they take their pictures from here.
+from tests.browser_fixtures import (  # noqa: E402
+    browser,
+    open_page,
+    page,
+    serve,
+    server_url,
+)
+
+__all__ = ["browser", "open_page", "page", "serve", "server_url"]
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Where everything is installed, a check that did not run is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -1,0 +1,168 @@
+// The photo booth: the camera's picture, a photo of it, and the live view.
+
+import * as answerCard from "./answer.js";
+import { another } from "./api.js";
+import { say } from "./bubble.js";
+import { close, lent, open } from "./camera.js";
+import { $ } from "./dom.js";
+import { clear, mark } from "./faces.js";
+import { showHint, showVideo } from "./frame.js";
+import { Steady, watch } from "./live.js";
+import { draw } from "./picture.js";
+import { look, show } from "./shelly.js";
+import { current, number, onLanguage, t } from "./texts.js";
+
+/** Longest side of a photo, in pixels: as the camera gives it. */
+const SIDE = 1600;
+/** Frames without a face before Shelly says so: one may be blurred. */
+const PATIENCE = 5;
+
+let handlers; // {take, fail, clean}
+let stopLive = null;
+let view = null; // what the live view shows
+let opening = 0; // counts calls, so that a late camera is not opened after a stop
+
+/** Switch the camera on. */
+async function enter() {
+  if (!lent()) return $("selfie").click(); // the phone's own camera
+  handlers.clean();
+  const mine = (opening += 1);
+  const video = $("video");
+  try {
+    await open(video, leave);
+  } catch (trouble) {
+    if (mine === opening) handlers.fail(trouble);
+    return;
+  }
+  if (mine !== opening) return close(video);
+  showVideo();
+  controls(true, false);
+  show("neutral");
+  say(() => ({ say: t("camera.start") }));
+  $("shoot").focus();
+}
+
+/** Switch the camera off, if it is on. */
+export function leave() {
+  opening += 1;
+  if ($("booth").hidden) return false;
+  stopWatching();
+  close($("video"));
+  controls(false, false);
+  showHint();
+  return true;
+}
+
+async function shoot() {
+  const photo = await draw($("video"), SIDE);
+  leave();
+  handlers.take(photo);
+  $("camera").focus();
+}
+
+function stop() {
+  leave();
+  answerCard.hide();
+  show("neutral");
+  say(() => ({ say: t("camera.stopped") }));
+  $("camera").focus();
+}
+
+function controls(on, live) {
+  $("booth").hidden = !on;
+  $("ways").hidden = on;
+  $("live").hidden = live;
+  $("badge").hidden = !live;
+  $("local-only").hidden = !on;
+  document.body.classList.toggle("live", live);
+}
+
+function goLive() {
+  controls(true, true);
+  view = { steady: new Steady(), chosen: 0, mood: "", missed: 0, answer: null, advice: {} };
+  say(() => ({ say: t("camera.watching") }));
+  stopLive = watch($("video"), see, (trouble) => {
+    leave();
+    answerCard.hide();
+    handlers.fail(trouble);
+  });
+  $("stop").focus();
+}
+
+function stopWatching() {
+  stopLive?.();
+  stopLive = view = null;
+  clear();
+}
+
+/** Show the answer for one frame. */
+function see(answer, rate) {
+  $("rate").textContent = t("camera.rate", { rate: number(rate) });
+  if (!answer) return seeNobody();
+  view.missed = 0;
+  view.chosen = nearest(answer.people);
+  view.answer = answer;
+  const person = answer.people[view.chosen];
+  const { scores, mood, steady } = view.steady.add(person.scores);
+  const shown = { ...person, scores, emotion: mood, score: scores[mood] };
+  shown.nearest = Object.keys(scores).sort((a, b) => scores[b] - scores[a]).slice(0, 2);
+  const [x0, y0, x1, y1] = person.box;
+  // The picture is a mirror: Shelly looks where the reader is.
+  look(1 - (x0 + x1) / answer.width, (y0 + y1) / answer.height - 1);
+  mark(answer, view.chosen, (index) => (view.chosen = index));
+  answerCard.write(answer, shown, true);
+  if (steady && mood !== view.mood) tell(mood);
+}
+
+function seeNobody() {
+  view.missed += 1;
+  clear();
+  if (view.missed !== PATIENCE) return;
+  view.mood = "";
+  answerCard.hide();
+  say(() => ({ say: t("camera.nobody") }));
+}
+
+/** Index of the face nearest to the one chosen before: faces come largest first. */
+function nearest(people) {
+  const before = view.answer?.people[view.chosen]?.box;
+  if (!before) return 0;
+  const distance = ({ box }) => box.reduce((sum, side, i) => sum + Math.abs(side - before[i]), 0);
+  const distances = people.map(distance);
+  return distances.indexOf(Math.min(...distances));
+}
+
+/** Say a mood that stays, with a line of advice. */
+async function tell(mood) {
+  const mine = view;
+  mine.mood = mood;
+  show(mood);
+  say(() => ({ say: t(`seen.${mood}`) }));
+  try {
+    const line = await another(mood, current(), mine.advice[mood]);
+    if (view !== mine || mine.mood !== mood) return;
+    mine.advice[mood] = line.advice_id;
+    say(() => ({ say: t(`seen.${mood}`), intro: t("advice.intro"), advice: line.advice }));
+  } catch {
+    // The next frame meets the same trouble, and says so.
+  }
+}
+
+/**
+ * Listen to the camera's buttons.
+ * @param {Object} given
+ * @param {(photo: Blob) => void} given.take gets a photo
+ * @param {(trouble: import("./api.js").Trouble) => void} given.fail
+ * @param {() => void} given.clean forgets the photo before
+ */
+export function start(given) {
+  handlers = given;
+  $("camera").addEventListener("click", enter);
+  $("shoot").addEventListener("click", shoot);
+  $("live").addEventListener("click", goLive);
+  $("stop").addEventListener("click", stop);
+  addEventListener("pagehide", leave);
+  onLanguage(() => {
+    if (view?.mood) tell(view.mood);
+  });
+}

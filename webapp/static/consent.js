@@ -1,0 +1,32 @@
+// The question before a photo leaves the machine.
+
+import { $ } from "./dom.js";
+import { list, onLanguage, t } from "./texts.js";
+
+let names = [];
+
+/**
+ * Ask whether a photo may go to clouds.
+ * @param {string[]} titles of the clouds
+ * @param {boolean} [here] whether the answer may be "look here instead"
+ * @returns {Promise<"yes"|"here"|"no">}
+ */
+export function mayLeave(titles, here = true) {
+  names = titles;
+  write();
+  const dialog = $("consent");
+  $("consent-here").hidden = !here;
+  dialog.returnValue = "no"; // Escape closes with it
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+  });
+}
+
+function write() {
+  $("consent-text").textContent = t("consent.text", { names: list(names) });
+}
+
+export function start() {
+  onLanguage(write);
+}
