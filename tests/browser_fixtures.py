@@ -30,11 +30,11 @@ ARGUMENTS = [
     "--use-fake-device-for-media-stream",
 ]
 #: Time for one answer, in milliseconds; generous, for slow machines.
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 30_000
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
-#: Opens the page in a context of its own: keyword arguments of ``Browser.new_context``, and
-#: ``url`` for another server.
+#: Opens the page in a context of its own: keyword arguments of ``Browser.new_context``;
+#: ``url`` for another server; ``on_response``, called with each response from the first on.
 OpenPage = Callable[..., Any]
 
 
@@ -111,7 +111,9 @@ def open_page(browser: Any, server_url: str) -> Iterator[OpenPage]:
         if message.type == "error" and "Failed to load resource" not in message.text:
             errors.append(message.text)
 
-    def open_one(url: str = server_url, ready: bool = True, **options: Any) -> Any:
+    def open_one(
+        url: str = server_url, on_response: Callable[[Any], None] | None = None, **options: Any
+    ) -> Any:
         settings = {
             "viewport": {"width": 1280, "height": 900},
             "reduced_motion": "reduce",
@@ -126,9 +128,10 @@ def open_page(browser: Any, server_url: str) -> Iterator[OpenPage]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", watch_console)
         own.add(urlsplit(url).netloc)
+        if on_response:
+            page.on("response", on_response)
         page.goto(url)
-        if ready:
-            page.wait_for_selector("body[data-ready]")
+        page.wait_for_selector("body[data-ready]")
         return page
 
     yield open_one

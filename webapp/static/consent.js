@@ -16,10 +16,17 @@ export function mayLeave(titles, here = true) {
   write();
   const dialog = $("consent");
   $("consent-here").hidden = !here;
-  dialog.returnValue = "no"; // Escape closes with it
+  // Only a press of a button counts: closing in any other way, as with Escape, is a no.
+  let reply = "no";
+  const press = ({ submitter }) => (reply = submitter?.value ?? "no");
+  dialog.addEventListener("submit", press);
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+    const closed = () => {
+      dialog.removeEventListener("submit", press);
+      resolve(reply);
+    };
+    dialog.addEventListener("close", closed, { once: true });
   });
 }
 

@@ -16,7 +16,7 @@ import { current, onLanguage, t } from "./texts.js";
 import { explain } from "./troubles.js";
 
 /** A cloud that takes longer than this, in milliseconds, may be given up for this machine. */
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 4000;
 
 let picture = null; // import("./picture.js").Picture, the one asked about
 let agreed = new Set(); // names of the clouds that may have it

@@ -8,6 +8,7 @@ const REACH = 9;
 
 const drawings = new Map(); // mood -> SVG element
 let wanted = "neutral";
+let drawn = ""; // the page begins with a picture, whose eyes cannot move
 
 /**
  * Show a mood.
@@ -15,12 +16,11 @@ let wanted = "neutral";
  */
 export async function show(mood) {
   const stage = $("shelly");
-  const changes = wanted !== mood || stage.dataset.mood !== mood;
   wanted = mood;
   name();
-  if (!changes) return;
-  const drawing = await draw(mood);
-  if (wanted !== mood || !drawing) return; // another mood came meanwhile, or the server went
+  const drawing = drawn === mood ? null : await draw(mood);
+  if (wanted !== mood || !drawing) return; // no change, another mood, or the server went
+  drawn = mood;
   stage.replaceChildren(drawing);
   stage.dataset.mood = mood;
   document.body.dataset.mood = mood; // tints the sea

@@ -13,7 +13,6 @@ const SHELL = [
   "/manifest.webmanifest",
   "/static/style.css",
   "/static/fonts/fredoka.woff2",
-  "/static/icons/icon.svg",
   ...MODULES.map((name) => `/static/${name}.js`),
   ...MOODS.map((mood) => `/static/shelly/${mood}.svg`),
 ];

@@ -1,0 +1,105 @@
+"""The camera: a photo, the live view, and a camera that cannot be had (see browser_video)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser_fixtures import OpenPage
+from tests.browser_steps import expect_trouble, take_screenshot
+
+#: Waits until the mood on the stage is (not) happiness; the film shows both for 5 s each.
+MOOD_IS = "([mood, same]) => (document.getElementById('shelly').dataset.mood === mood) === same"
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Any:
+    return open_page(permissions=["camera"])
+
+
+def switch_on(page: Page) -> None:
+    page.get_by_role("button", name="Camera").click()
+    expect(page.get_by_role("button", name="Take the photo")).to_be_focused()
+    page.wait_for_function("document.getElementById('video').videoWidth > 0")
+
+
+def is_on(page: Page) -> bool:
+    return bool(page.evaluate("document.getElementById('video').srcObject !== null"))
+
+
+def test_photo_of_the_camera(page: Page) -> None:
+    switch_on(page)
+    take_screenshot(page, "camera")
+    page.get_by_role("button", name="Take the photo").click()
+    expect(page.get_by_role("status")).to_contain_text("I can see")
+    expect(page.locator("#advice")).not_to_be_empty()
+    expect(page.get_by_role("img", name="Your photo")).to_be_visible()
+    expect(page.locator(".box")).to_have_count(1)
+    assert not is_on(page)
+    expect(page.get_by_role("button", name="Camera")).to_be_focused()
+
+
+def test_live_view_follows_the_face(page: Page) -> None:
+    questions: list[dict[str, Any]] = []
+    under_way = most = 0
+
+    def begin(request: Any) -> None:
+        nonlocal under_way, most
+        if request.url.endswith("/advice"):
+            questions.append(json.loads(request.post_data or ""))
+            under_way += 1
+            most = max(most, under_way)
+
+    def end(request: Any) -> None:
+        nonlocal under_way
+        under_way -= request.url.endswith("/advice")
+
+    page.on("request", begin)
+    page.on("requestfinished", end)
+    page.on("requestfailed", end)
+    switch_on(page)
+    page.get_by_role("button", name="Watch live").click()
+    expect(page.get_by_text("Live pictures stay with Shelly")).to_be_visible()
+
+    page.wait_for_function(MOOD_IS, arg=["happiness", True])
+    expect(page.get_by_role("status")).to_contain_text("Take my advice:")
+    expect(page.locator("#badge")).to_contain_text("per second")
+    expect(page.locator(".box")).to_be_visible()
+    take_screenshot(page, "live")
+    page.wait_for_function(MOOD_IS, arg=["happiness", False])
+    page.wait_for_function(MOOD_IS, arg=["happiness", True])
+
+    stop = page.get_by_role("button", name="Stop the camera")
+    stop.click()
+    expect(page.get_by_role("status")).to_contain_text("The camera is off.")
+    expect(page.locator("#badge")).to_be_hidden()
+    expect(page.locator("#seen")).to_be_hidden()
+    assert not is_on(page)
+
+    assert len(questions) > 5
+    assert all(question["live"] and question["backend"] == "local" for question in questions)
+    assert most == 1
+    asked = len(questions)
+    page.wait_for_timeout(700)
+    assert len(questions) == asked
+
+
+def test_camera_that_is_not_allowed(open_page: OpenPage) -> None:
+    page = open_page(permissions=[])
+    page.get_by_role("button", name="Camera").click()
+    expect_trouble(page, "I may not use the camera.")
+    expect(page.get_by_role("button", name="Camera")).to_be_enabled()
+
+
+def test_phone_without_a_secure_address_uses_its_own_camera(
+    open_page: OpenPage,
+) -> None:
+    # What a browser does for http:// from another machine: it lends no camera to the page.
+    page = open_page()
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Camera").click()
+    assert chooser.value.element.get_attribute("capture") == "user"

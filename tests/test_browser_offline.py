@@ -1,0 +1,80 @@
+"""The installed page, with its server gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser_fixtures import OpenPage, Server
+from tests.browser_steps import choose, expect_happiness, expect_trouble, take_screenshot
+
+STORED = """async () => {
+  const addresses = [];
+  for (const name of await caches.keys()) {
+    for (const request of await (await caches.open(name)).keys()) {
+      addresses.push(new URL(request.url).pathname);
+    }
+  }
+  return addresses;
+}"""
+
+
+def open_installed(open_page: OpenPage, url: str) -> Page:
+    page: Page = open_page(url, service_workers="allow")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    return page
+
+
+def test_page_opens_with_the_server_down_and_says_so(
+    open_page: OpenPage, serve: Callable[..., Server], smiling_photo: Path
+) -> None:
+    server = serve()
+    page = open_installed(open_page, server.url)
+    choose(page, smiling_photo)
+    expect_happiness(page)
+    server.stop()
+
+    page.reload()
+    expect_trouble(page, "I cannot reach my own server")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("#shelly svg")).to_be_visible()
+    assert page.evaluate("document.fonts.check('16px Fredoka')")
+    take_screenshot(page, "offline")
+    choose(page, smiling_photo)
+    expect_trouble(page, "I cannot reach my own server")
+
+    serve(port=server.port)  # and it answers the question that waits
+    expect_happiness(page)
+
+    stored: list[Any] = page.evaluate(STORED)
+    assert "/" in stored
+    assert not [path for path in stored if path.startswith(("/advice", "/backends", "/health"))]
+    assert not [path for path in stored if "samples" in path]
+
+
+def test_server_that_goes_while_the_page_is_open(
+    open_page: OpenPage, serve: Callable[..., Server], smiling_photo: Path
+) -> None:
+    server = serve()
+    page = open_page(server.url)
+    server.stop()
+    choose(page, smiling_photo)
+    expect_trouble(page, "I cannot reach my own server")
+    serve(port=server.port)
+    page.get_by_role("button", name="Try again").click()
+    expect_happiness(page)
+
+
+def test_page_can_be_installed(page: Page, server_url: str) -> None:
+    address = page.locator("link[rel=manifest]").get_attribute("href")
+    manifest = json.loads(page.request.get(server_url.rstrip("/") + str(address)).body())
+    assert manifest["display"] == "standalone"
+    assert {icon["sizes"] for icon in manifest["icons"]} >= {"192x192", "512x512"}
+    for icon in manifest["icons"]:
+        response = page.request.get(server_url.rstrip("/") + icon["src"])
+        assert response.headers["content-type"].split(";")[0] == icon["type"]
