@@ -8,7 +8,9 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.browser_fixtures import SCREENSHOTS
+from tests.browser_fixtures import SCREENSHOTS, TIMEOUT_MS
+
+POLL_MS = 50
 
 
 def choose(page: Page, photo: Path) -> None:
@@ -41,6 +43,18 @@ def hand_over(page: Page, event: str, content: bytes | str, name: str, kind: str
             kind,
         ],
     )
+
+
+def wait_until(page: Page, expression: str) -> None:
+    """Wait for a JavaScript expression to hold.
+
+    Playwright's own ``wait_for_function`` evaluates in the page, which its policy forbids.
+    """
+    for _ in range(TIMEOUT_MS // POLL_MS):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(POLL_MS)
+    raise AssertionError(f"still not true: {expression}")
 
 
 def expect_mood(page: Page, mood: str) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from tests.conftest import PICTURES
-
+PICTURES = Path(__file__).parent / "pictures"
 #: In order of appearance; the model sees a happy face and a neutral one.
 FILM = ("astronaut.jpg", "hopper.jpg")
 WIDTH, HEIGHT = 480, 360
 #: How long each portrait stays: Chromium plays such a file at 30 frames per second.
-FRAMES_EACH = 30 * 5
+FRAMES_EACH = 30 * 3
 
 
 def write_video(path: Path) -> Path:

@@ -9,6 +9,10 @@ import pytest
 from PIL import Image
 
 from shelly_local.classifier import EmotionClassifier
+from tests.browser_fixtures import browser, open_page, page, serve, server_url
+
+#: Fixtures of the browser tests, here for all of these to find.
+__all__ = ["browser", "open_page", "page", "serve", "server_url"]
 
 PICTURES = Path(__file__).parent / "pictures"
 PORTRAITS = ("smiling.jpg", "neutral.jpg", "astronaut.jpg", "hopper.jpg")
@@ -69,18 +73,6 @@ def crowd_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("crowd") / "crowd.jpg"
     crowd(6, 5, 256).save(path, quality=92)
     return path
-
-
-# At the end, because they take their pictures from here.
-from tests.browser_fixtures import (  # noqa: E402
-    browser,
-    open_page,
-    page,
-    serve,
-    server_url,
-)
-
-__all__ = ["browser", "open_page", "page", "serve", "server_url"]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

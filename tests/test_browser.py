@@ -18,7 +18,6 @@ from tests.browser_fixtures import OpenPage
 from tests.browser_steps import (
     choose,
     expect_happiness,
-    expect_mood,
     expect_trouble,
     hand_over,
     percents,
@@ -87,13 +86,28 @@ def test_sample_pictures(page: Page) -> None:
     take_screenshot(page, "answer")
     page.emulate_media(color_scheme="dark")
     take_screenshot(page, "answer-dark")
-    sample.click()
-    expect_mood(page, "neutral")
-    sample.click()
+    with page.expect_response("**/advice"):
+        sample.click()
+    with page.expect_response("**/advice"):
+        sample.click()
     expect(page.locator(".box")).to_have_count(2)
     sample.click()  # the first one again
     expect(page.locator(".box")).to_have_count(1)
-    expect_mood(page, "happiness")
+    expect_happiness(page)
+
+
+def test_phone_in_german_at_night(open_page: OpenPage) -> None:
+    page = open_page(
+        viewport={"width": 390, "height": 844}, locale="de-DE", color_scheme="dark", has_touch=True
+    )
+    sample = page.get_by_role("button", name="Beispiel")
+    for count in (1, 1, 2):
+        sample.tap()
+        expect(page.locator(".box")).to_have_count(count)
+    page.locator(".box").nth(1).tap()
+    expect(page.get_by_role("status")).to_contain_text("Mein Rat:")
+    expect(page.locator(".box").nth(1)).to_have_attribute("aria-pressed", "true")
+    take_screenshot(page, "phone")
 
 
 def test_large_turned_photo_is_shrunk_and_upright(

@@ -113,6 +113,21 @@ def test_no_accessibility_fault_with_clouds(
     assert_accessible(page)
 
 
+def test_nothing_moves_for_those_who_asked_for_calm(open_page: OpenPage) -> None:
+    moving = "document.getAnimations().filter((it) => it.playState === 'running').length"
+    assert open_page(reduced_motion="reduce").evaluate(moving) == 0
+    assert open_page(reduced_motion="no-preference").evaluate(moving) > 5
+
+
+def test_text_goes_in_as_text(
+    open_page: OpenPage, serve: Callable[..., Server], classifier: Any
+) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    page = open_page(serve({name: classifier}, DEFAULT_BACKEND="local").url)
+    expect(page.get_by_role("radio", name=name)).to_be_visible()
+    expect(page.locator("#backends img")).to_have_count(0)
+
+
 def test_answer_is_announced(page: Page, smiling_photo: Path) -> None:
     status = page.get_by_role("status")
     expect(status).to_have_attribute("aria-live", "polite")

@@ -9,10 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser_fixtures import OpenPage
-from tests.browser_steps import expect_trouble, take_screenshot
-
-#: Waits until the mood on the stage is (not) happiness; the film shows both for 5 s each.
-MOOD_IS = "([mood, same]) => (document.getElementById('shelly').dataset.mood === mood) === same"
+from tests.browser_steps import expect_trouble, take_screenshot, wait_until
 
 
 @pytest.fixture
@@ -23,7 +20,7 @@ def page(open_page: OpenPage) -> Any:
 def switch_on(page: Page) -> None:
     page.get_by_role("button", name="Camera").click()
     expect(page.get_by_role("button", name="Take the photo")).to_be_focused()
-    page.wait_for_function("document.getElementById('video').videoWidth > 0")
+    wait_until(page, "document.getElementById('video').videoWidth > 0")
 
 
 def is_on(page: Page) -> bool:
@@ -64,13 +61,15 @@ def test_live_view_follows_the_face(page: Page) -> None:
     page.get_by_role("button", name="Watch live").click()
     expect(page.get_by_text("Live pictures stay with Shelly")).to_be_visible()
 
-    page.wait_for_function(MOOD_IS, arg=["happiness", True])
+    # The film shows a happy face and another one, for 3 s each.
+    mood = page.locator("#shelly")
+    expect(mood).to_have_attribute("data-mood", "happiness")
     expect(page.get_by_role("status")).to_contain_text("Take my advice:")
     expect(page.locator("#badge")).to_contain_text("per second")
     expect(page.locator(".box")).to_be_visible()
     take_screenshot(page, "live")
-    page.wait_for_function(MOOD_IS, arg=["happiness", False])
-    page.wait_for_function(MOOD_IS, arg=["happiness", True])
+    expect(mood).not_to_have_attribute("data-mood", "happiness")
+    expect(mood).to_have_attribute("data-mood", "happiness")
 
     stop = page.get_by_role("button", name="Stop the camera")
     stop.click()

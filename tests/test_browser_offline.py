@@ -10,8 +10,16 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from tests.browser_fixtures import OpenPage, Server
-from tests.browser_steps import choose, expect_happiness, expect_trouble, take_screenshot
+from tests.browser_steps import (
+    choose,
+    expect_happiness,
+    expect_trouble,
+    take_screenshot,
+    wait_until,
+)
 
+#: Between two knocks of the page at the server's door.
+KNOCK_MS = 3000
 STORED = """async () => {
   const addresses = [];
   for (const name of await caches.keys()) {
@@ -26,7 +34,7 @@ STORED = """async () => {
 def open_installed(open_page: OpenPage, url: str) -> Page:
     page: Page = open_page(url, service_workers="allow")
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    wait_until(page, "navigator.serviceWorker.controller !== null")
     return page
 
 
@@ -66,8 +74,12 @@ def test_server_that_goes_while_the_page_is_open(
     choose(page, smiling_photo)
     expect_trouble(page, "I cannot reach my own server")
     serve(port=server.port)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("button", name="Try again").click()
     expect_happiness(page)
+    page.wait_for_timeout(KNOCK_MS + 500)  # waiting for the server is over
+    assert len([url for url in asked if url.endswith("/advice")]) == 1
 
 
 def test_page_can_be_installed(page: Page, server_url: str) -> None:

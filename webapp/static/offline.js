@@ -24,7 +24,13 @@ export function wait(back) {
   clearTimeout(timer);
   timer = setTimeout(async () => {
     if (!(await awake())) return wait(back);
-    sleep(false);
+    stopWaiting();
     back();
   }, KNOCK_MS);
+}
+
+/** Wait no more, as when the user asks again. */
+export function stopWaiting() {
+  clearTimeout(timer);
+  sleep(false);
 }

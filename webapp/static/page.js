@@ -34,10 +34,13 @@ function languages() {
   });
 }
 
+let met = false; // whether the server has said who can answer
+
 /** Ask the server who can answer; without a server, say so and wait. */
 async function meet() {
   try {
     backends.offer(await fetchBackends(), session.changed);
+    met = true;
   } catch (trouble) {
     session.fail(trouble);
     if (trouble.code === "unreachable") {
@@ -50,7 +53,8 @@ async function meet() {
 }
 
 languages();
-for (const part of [backends, bubble, comparison, consent, session]) part.start();
+for (const part of [backends, bubble, comparison, consent]) part.start();
+session.start(() => met || meet());
 ways.start(take, (trouble) => session.fail(trouble));
 booth.start({
   take,

@@ -9,7 +9,7 @@ import { mayLeave } from "./consent.js";
 import { $, bringIntoView } from "./dom.js";
 import { mark } from "./faces.js";
 import { shape, showPhoto } from "./frame.js";
-import { wait } from "./offline.js";
+import { stopWaiting, wait } from "./offline.js";
 import { prepare } from "./picture.js";
 import { show } from "./shelly.js";
 import { current, onLanguage, t } from "./texts.js";
@@ -23,6 +23,7 @@ let agreed = new Set(); // names of the clouds that may have it
 let question = null; // the AbortController of the question under way
 let answer = null; // the last answer about it
 let chosen = 0; // index of the face that Shelly talks about
+let answered = () => {}; // called after each answer
 
 const action = (id, icon, key, run) => ({ id, icon, label: () => t(key), run });
 const here = () => action("here", "i-home", "here.button", () => inquire(local()));
@@ -90,10 +91,11 @@ export function fail(trouble, backend = backends.choice()) {
     true,
   );
   if (away) wait(() => (picture ? inquire(backend) : say(() => ({ say: t("awake") }))));
-  bringIntoView($("stage"));
+  bringIntoView($("bubble"));
 }
 
 function begin() {
+  stopWaiting();
   question?.abort();
   question = new AbortController();
   busy(true);
@@ -149,7 +151,8 @@ function replied(fresh) {
   for (const person of answer.people) person.language = current();
   shape(answer.width, answer.height);
   choose(0);
-  bringIntoView($("stage"));
+  bringIntoView($("bubble"));
+  answered();
 }
 
 /** Talk about one of the faces. */
@@ -206,7 +209,12 @@ async function showCrop() {
   }
 }
 
-export function start() {
+/**
+ * Listen to the buttons.
+ * @param {() => void} whenAnswered called after each answer
+ */
+export function start(whenAnswered) {
+  answered = whenAnswered;
   $("compare-all").addEventListener("click", compareAll);
   $("crop").addEventListener("toggle", showCrop);
   onLanguage(() => {

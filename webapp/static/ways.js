@@ -29,8 +29,10 @@ export function start(take, fail) {
     hand(event.clipboardData, take, fail);
   });
   $("sample").addEventListener("click", () => sample().then(take, fail));
-  const keys = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘V" : "Ctrl+V";
-  onLanguage(() => ($("paste").textContent = t("photo.paste", { keys })));
+  const apple = /Mac|iPhone|iPad/.test(navigator.platform);
+  onLanguage(() => {
+    $("paste").textContent = t("photo.paste", { keys: apple ? "⌘V" : t("photo.keys") });
+  });
 }
 
 /** A picture may be dropped anywhere; beside a target it would replace the page. */

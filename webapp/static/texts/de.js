@@ -16,6 +16,7 @@ export default {
   "photo.alt": "Dein Foto",
   "photo.hint": "Zieh ein Foto hierher",
   "photo.paste": "oder füge eines mit {keys} ein",
+  "photo.keys": "Strg+V",
   "photo.unshown": "Dein Browser kann dieses Bild nicht zeigen, aber ich kann es lesen.",
   "way.choose": "Foto wählen",
   "way.camera": "Kamera",

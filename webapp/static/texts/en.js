@@ -16,6 +16,7 @@ export default {
   "photo.alt": "Your photo",
   "photo.hint": "Drop a photo here",
   "photo.paste": "or paste one with {keys}",
+  "photo.keys": "Ctrl+V",
   "photo.unshown": "Your browser cannot show this picture, but I can read it.",
   "way.choose": "Choose a photo",
   "way.camera": "Camera",
