@@ -1,7 +1,7 @@
 // The photo booth: the camera's picture, a photo of it, and the live view.
 
 import * as answerCard from "./answer.js";
-import { another } from "./api.js";
+import { another, Trouble } from "./api.js";
 import { say } from "./bubble.js";
 import { close, lent, open } from "./camera.js";
 import { $ } from "./dom.js";
@@ -29,7 +29,7 @@ async function enter() {
   const mine = (opening += 1);
   const video = $("video");
   try {
-    await open(video, leave);
+    await open(video, lost);
   } catch (trouble) {
     if (mine === opening) handlers.fail(trouble);
     return;
@@ -40,6 +40,13 @@ async function enter() {
   show("neutral");
   say(() => ({ say: t("camera.start") }));
   $("shoot").focus();
+}
+
+/** The camera went away by itself: unplugged, or taken by the system. */
+function lost() {
+  leave();
+  answerCard.hide();
+  handlers.fail(new Trouble("camera-missing"));
 }
 
 /** Switch the camera off, if it is on. */
@@ -109,7 +116,10 @@ function see(answer, rate) {
   const [x0, y0, x1, y1] = person.box;
   // The picture is a mirror: Shelly looks where the reader is.
   look(1 - (x0 + x1) / answer.width, (y0 + y1) / answer.height - 1);
-  mark(answer, view.chosen, (index) => (view.chosen = index));
+  mark(answer, view.chosen, (index) => {
+    view.chosen = index;
+    view.steady = new Steady(); // another person's moods
+  });
   answerCard.write(answer, shown, true);
   if (steady && mood !== view.mood) tell(mood);
 }
