@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser_fixtures import OpenPage
+from tests.browser_fixtures import OTHER_HOST, OpenPage, Server
 from tests.browser_steps import expect_trouble, take_screenshot, wait_until
+from tests.browser_video import PICTURES
 
 
 @pytest.fixture
@@ -93,12 +95,15 @@ def test_camera_that_is_not_allowed(open_page: OpenPage) -> None:
     expect(page.get_by_role("button", name="Camera")).to_be_enabled()
 
 
-def test_phone_without_a_secure_address_uses_its_own_camera(
-    open_page: OpenPage,
-) -> None:
-    # What a browser does for http:// from another machine: it lends no camera to the page.
-    page = open_page()
-    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+def test_phone_uses_its_own_camera(open_page: OpenPage, serve: Callable[..., Server]) -> None:
+    # A browser lends no camera to a page that comes over http from another machine.
+    server = serve(ALLOWED_HOSTS=None)
+    page = open_page(f"http://{OTHER_HOST}:{server.port}/")
+    expect(page.locator("#privacy")).to_have_text(
+        f"Your photo goes to {OTHER_HOST} and no further, and is not kept there."
+    )
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Camera").click()
     assert chooser.value.element.get_attribute("capture") == "user"
+    chooser.value.set_files(PICTURES / "astronaut.jpg")
+    expect(page.locator("#by")).to_contain_text(f"Answered by Shelly on {OTHER_HOST} in")
