@@ -11,7 +11,14 @@ from playwright.sync_api import Page, expect
 
 from shelly_local.backends import open_backend
 from tests.browser_fixtures import OpenPage, Server
-from tests.browser_steps import choose, expect_happiness, expect_trouble, percents, take_screenshot
+from tests.browser_steps import (
+    choose,
+    expect_happiness,
+    expect_trouble,
+    hand_over,
+    percents,
+    take_screenshot,
+)
 from tests.fake_clouds import (
     FakeCloud,
     google_answer,
@@ -75,6 +82,8 @@ class TestConsent:
         expect(dialog).to_contain_text("Amazon Rekognition must get a copy")
         expect(dialog.get_by_role("button", name="No, look here instead")).to_be_focused()
         take_screenshot(page, "consent")
+        # Another photo must wait until the question about this one is answered.
+        hand_over(page, "paste", smiling_photo.read_bytes(), "me.jpg", "image/jpeg")
         assert amazon.requests == []
         dialog.get_by_role("button", name="Yes, send it").click()
         expect(page.get_by_role("status")).to_contain_text("I can see sadness.")

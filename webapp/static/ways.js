@@ -51,6 +51,7 @@ function dropping(take, fail) {
 
 /** Give on the first picture of a drop or a paste; any file will do, the server explains. */
 function hand(transfer, take, fail) {
+  if (document.querySelector("dialog[open]")) return; // first the question about the photo before
   const files = [...(transfer?.files ?? [])];
   const file = files.find(({ type }) => type.startsWith("image/")) ?? files[0];
   if (file) take(file);
