@@ -20,6 +20,9 @@ from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 #: Longer side, in pixels, to which photos are reduced for the search for faces. A face of
 #: 2.5 % of it has 32 pixels there, enough for its expression; more would only cost time.
 DETECTION_SIDE = 1280
+#: How faces are looked for: "fast", large ones first and smaller ones where there is no
+#: large one; "thorough", all of them in every photo.
+DETECTIONS = ("fast", "thorough")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +50,24 @@ class EmotionClassifier:
     Args:
         model: model directory; the bundled model by default.
         threads: threads of one network run; None for one per core.
+        detection: "fast" leaves out faces below a tenth of the longer side in a photo that
+            has one above a fifth; "thorough" finds all from 2.5 % on, in every photo.
 
     Raises:
         ModelError: a model is missing or damaged.
+        ValueError: ``detection`` is neither of these.
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | None = None, *, threads: int | None = None
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        threads: int | None = None,
+        detection: str = "fast",
     ) -> None:
+        if detection not in DETECTIONS:
+            raise ValueError(f"detection must be one of {DETECTIONS}, got {detection!r}")
+        self._quick = detection == "fast"
         self.model = EmotionModel(model, threads=threads)
         self.detector = FaceDetector(threads=threads)
 
@@ -88,7 +101,7 @@ class EmotionClassifier:
             ImageError: see :meth:`classify`.
         """
         decoded = decode(photo, max_side=DETECTION_SIDE)
-        faces = self.detector.detect(decoded.pixels)
+        faces = self.detector.detect(decoded.pixels, quick=self._quick)
         crops = aligned_crops(
             decoded.pixels, faces, size=self.model.size, template=self.model.template
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
+from shelly_local.colour import plain, to_srgb
 from shelly_local.errors import (
     FileTooLargeError,
     ImageTooSmallError,
@@ -178,14 +179,14 @@ def _decode(kind: str, data: bytes, label: str, max_side: int | None) -> Photo:
     opened.load()
     if box is None:
         width, height = opened.size  # Pillow turns a TIFF upright while it loads it
-    image = _plain(opened)
+    image = plain(opened)
     if max_side is not None and max(image.size) > max_side:
         shrink = max_side / max(width, height)
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         # Bilinear in Pillow weighs the whole area under each new pixel, without the
         # uneven steps of BOX at ratios between 1 and 2.
         image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-    image = _to_srgb(image, opened.info.get("icc_profile"))
+    image = to_srgb(image, opened.info.get("icc_profile"))
     orientation = _orientation(opened)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
@@ -297,60 +298,3 @@ def _check_rle_size(label: str, width: int, height: int) -> None:
             f"{label} is a run-length encoded BMP of {width} x {height} = {width * height:,}"
             f" pixels; at most {MAX_RLE_PIXELS:,} are allowed so encoded."
         )
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """The image with 8 bits a channel and opaque: L, RGB, CMYK or LAB."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _eight_bit(image)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        opaque = Image.new("RGB", image.size, "white")
-        opaque.paste(layer, mask=layer)
-        return opaque
-    if image.mode in ("L", "RGB", "CMYK", "LAB"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """A grey image of 16 or 32 bits, scaled to 8; not-a-number and infinity are black."""
-    values = np.asarray(image)
-    if values.dtype.itemsize == 2:
-        grey = ((np.arange(65536) + 128) // 257).astype(np.uint8)[values]
-        transparent = image.info.get("transparency")
-        if isinstance(transparent, int):
-            grey[values == transparent] = 255
-        return Image.fromarray(grey)
-    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(numbers.min()), float(numbers.max())
-    for top in (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0):
-        if low >= 0.0 and high <= top:
-            low, high = 0.0, top
-            break
-    numbers -= low
-    numbers *= 255.0 / ((high - low) or 1.0)
-    return Image.fromarray(np.rint(numbers).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """RGB in sRGB; a profile that is damaged or made for other channels is left out."""
-    if icc_profile and image.mode != "LAB":
-        from PIL import ImageCms  # here, as few photos need it and it loads slowly
-
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-            channels = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(
-                profile.profile.xcolor_space.strip()
-            )
-            if channels == "RGB" and image.mode == "L":
-                image = image.convert("RGB")
-            name = profile.profile.profile_description or ""
-            if channels == image.mode and not name.startswith("sRGB"):
-                srgb = ImageCms.createProfile("sRGB")
-                image = ImageCms.ImageCmsTransform(
-                    profile, ImageCms.ImageCmsProfile(srgb), image.mode, "RGB"
-                ).apply(image)
-        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            pass
-    return image.convert("RGB")

@@ -167,3 +167,18 @@ def test_the_crop_is_upright_whatever_the_pose(
         askew = image.rotate(degrees, resample=Image.Resampling.BICUBIC, fillcolor="white")
         turned = only_face(classifier.classify(jpeg(askew))).scores["happiness"]
         assert abs(turned - straight) < 0.1
+
+
+def test_fast_and_thorough_detection_agree_on_portraits(
+    classifier: EmotionClassifier, portrait_photos: list[Path]
+) -> None:
+    thorough = EmotionClassifier(detection="thorough")
+    for photo in portrait_photos:
+        fast, slow = classifier.classify(photo).faces[0], thorough.classify(photo).faces[0]
+        assert fast.emotion == slow.emotion
+        assert fast.scores == pytest.approx(slow.scores, abs=0.02)
+
+
+def test_an_unknown_detection_names_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"fast.*thorough.*'slow'"):
+        EmotionClassifier(detection="slow")

@@ -156,3 +156,42 @@ def test_wrong_arrays_are_refused(detector: FaceDetector) -> None:
 def test_a_missing_detector_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"mtcnn\.json"):
         FaceDetector(tmp_path)
+
+
+def test_a_quick_look_finds_the_same_large_faces(
+    portrait_photos: list[Path], detector: FaceDetector
+) -> None:
+    for photo in portrait_photos:
+        pixels = decode(photo, max_side=1280).pixels
+        quick, every = detector.detect(pixels, quick=True), detector.detect(pixels)
+        assert quick
+        assert quick[0] == every[0]
+
+
+def test_a_quick_look_leaves_out_passers_by_only(
+    smiling_photo: Path, detector: FaceDetector
+) -> None:
+    person = Image.fromarray(decode(smiling_photo, max_side=800).pixels)
+    photo = Image.new("RGB", (1280, 800), "white")
+    photo.paste(person, (0, 0))
+    photo.paste(person.resize((person.width // 6, person.height // 6)), (1000, 100))
+    pixels = np.asarray(photo)
+    every = detector.detect(pixels)
+    assert len(every) == 2
+    assert detector.detect(pixels, quick=True) == every[:1]
+
+
+def test_a_quick_look_finds_a_crowd_and_tight_faces_too(
+    crowd_photo: Path, smiling_photo: Path, detector: FaceDetector
+) -> None:
+    pixels = decode(crowd_photo, max_side=1280).pixels
+    assert detector.detect(pixels, quick=True) == detector.detect(pixels)
+    whole = decode(smiling_photo, max_side=700).pixels
+    x0, y0, x1, y1 = (round(value) for value in detector.detect(whole)[0].box)
+    tight = np.ascontiguousarray(whole[y0:y1, x0:x1])
+    assert detector.detect(tight, quick=True) == detector.detect(tight) != []
+
+
+def test_quick_and_a_smallest_face_exclude_each_other(detector: FaceDetector) -> None:
+    with pytest.raises(ValueError, match="min_face"):
+        detector.detect(np.zeros((64, 64, 3), np.uint8), min_face=20, quick=True)
