@@ -7,44 +7,45 @@ cookie exists, and nothing about a photo is logged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from flask import Flask
 
 from shelly_local.images import MAX_FILE_BYTES
-from shelly_local.results import PhotoEmotions
 
-from . import problems, security, views
+from . import operations, problems, requestlog, security, views
 from .advice import Adviser
+from .gate import MAX_WAIT, Gate
+from .offered import LOCAL, Classifier, Offers
+
+__all__ = ["DEFAULT_THREADS", "MAX_BODY_BYTES", "Classifier", "create_app"]
 
 #: Largest request body in bytes: base64 turns 3 bytes into 4 characters (RFC 4648,
 #: section 4), and 64 KiB are for the JSON around it and for line breaks inside it.
 MAX_BODY_BYTES = (MAX_FILE_BYTES + 2) // 3 * 4 + 64 * 1024
-
-
-class Classifier(Protocol):
-    """What the application needs of a classifier."""
-
-    def classify(self, photo: bytes, /) -> PhotoEmotions:
-        """Find every face of an encoded picture and recognise its expression.
-
-        Raises:
-            shelly_local.errors.ImageError: the picture cannot be used.
-        """
-        ...
+#: Classifications at once; each uses several cores, so more would only slow each other.
+DEFAULT_THREADS = 4
+#: Requests that may wait, for each classification under way.
+QUEUE_FACTOR = 2
 
 
 def create_app(
-    classifier: Classifier | None = None, config: Mapping[str, Any] | None = None
+    classifier: Classifier | Mapping[str, Classifier] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> Flask:
     """Build the application.
 
     Args:
-        classifier: shared by all requests, so it must be thread-safe. None loads the model
-            that comes with Shelly.
+        classifier: shared by all requests, so it must be thread-safe; or backends by name,
+            the default one first, to which the model that comes with Shelly is added as
+            ``local`` if it is missing. None loads that model alone.
         config: overrides Flask's configuration and these keys: ``ALLOWED_HOSTS``, the host
-            names (without port) a request may ask for, None for any; and
-            ``MAX_CONTENT_LENGTH``, the largest request body in bytes.
+            names (without port) a request may ask for, None for any;
+            ``MAX_CONTENT_LENGTH``, the largest request body in bytes; ``DEFAULT_BACKEND``;
+            ``THREADS``, how many photos are classified at once; ``QUEUE``, how many may
+            wait, twice ``THREADS`` by default; ``MAX_WAIT``, for how many seconds;
+            ``REQUEST_LOG``, ``"text"`` or ``"json"``
+            for one line per request on standard error, None for none.
 
     Returns:
         The WSGI application, ready to serve.
@@ -52,25 +53,54 @@ def create_app(
     Raises:
         shelly_local.errors.ModelError: the model that comes with Shelly is missing or
             damaged.
-        ValueError: the lines of advice do not cover every class.
+        ValueError: the lines of advice do not cover every class, or a value of ``config``
+            is unusable.
     """
     app = Flask(__name__)
     app.config.from_mapping(
         ALLOWED_HOSTS=security.LOOPBACK_HOSTS,
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        DEFAULT_BACKEND=None,
+        THREADS=DEFAULT_THREADS,
+        QUEUE=None,
+        MAX_WAIT=MAX_WAIT,
+        REQUEST_LOG=None,
     )
     app.config.from_mapping(config or {})
+    if app.config["QUEUE"] is None:
+        app.config["QUEUE"] = QUEUE_FACTOR * app.config["THREADS"]
 
+    offers = Offers(_backends(classifier), app.config["DEFAULT_BACKEND"])
+    app.extensions["offers"] = offers
+    app.extensions["adviser"] = Adviser.load()
+    app.extensions["gate"] = Gate(
+        app.config["THREADS"], app.config["QUEUE"], app.config["MAX_WAIT"]
+    )
+    app.extensions["readiness"] = operations.Readiness(offers.local)
+
+    requestlog.register(app, app.config["REQUEST_LOG"])
+    security.register(app)
+    problems.register(app)
+    app.register_blueprint(views.blueprint)
+    app.register_blueprint(operations.blueprint)
+    # Further interfaces on the same port register here, behind the same checks.
+    return app
+
+
+def _backends(
+    classifier: Classifier | Mapping[str, Classifier] | None,
+) -> Mapping[str, Classifier]:
+    """Backends by name, ``local`` among them."""
     if classifier is None:
+        backends: dict[str, Classifier] = {}
+    elif isinstance(classifier, Mapping):
+        backends = dict(classifier)
+    else:
+        backends = {LOCAL: classifier}
+    if LOCAL not in backends:
         # Imported here because it loads the inference engine, which an application with
         # its own classifier can do without.
         from shelly_local.classifier import EmotionClassifier
 
-        classifier = EmotionClassifier()
-    app.extensions["classifier"] = classifier
-    app.extensions["adviser"] = Adviser.load()
-
-    security.register(app)
-    problems.register(app)
-    app.register_blueprint(views.blueprint)
-    return app
+        backends[LOCAL] = EmotionClassifier()
+    return backends

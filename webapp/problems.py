@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from shelly_local.errors import (
+    BackendError,
     FileTooLargeError,
     ImageError,
     ImageTooSmallError,
@@ -27,6 +28,14 @@ TOO_LARGE = (
     "A smaller copy will do."
 )
 
+#: Answers to the codes of a `BackendError`; any other is "backend-failed".
+_BACKEND_PROBLEMS = {
+    401: (HTTPStatus.BAD_GATEWAY, "backend-key"),
+    403: (HTTPStatus.BAD_GATEWAY, "backend-key"),
+    429: (HTTPStatus.TOO_MANY_REQUESTS, "backend-throttled"),
+    504: (HTTPStatus.GATEWAY_TIMEOUT, "backend-slow"),
+}
+
 
 class Problem(Exception):  # noqa: N818 - it is the caller's problem, not always an error
     """A request that cannot be answered, and what to say about it.
@@ -35,13 +44,22 @@ class Problem(Exception):  # noqa: N818 - it is the caller's problem, not always
         status: the HTTP status.
         message: a short constant for programs, such as ``"no-face"``.
         description: one sentence or two for people.
+        retry_after: seconds after which to ask again; None where that would not help.
     """
 
-    def __init__(self, status: HTTPStatus, message: str, description: str) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        message: str,
+        description: str,
+        *,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(description)
         self.status = status
         self.message = message
         self.description = description
+        self.retry_after = retry_after
 
 
 def register(app: Flask) -> None:
@@ -49,6 +67,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(Problem, _problem)
     app.register_error_handler(ImageError, _unusable_picture)
     app.register_error_handler(MissingExtraError, _unusable_picture)
+    app.register_error_handler(BackendError, _backend_failure)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _fault)
 
@@ -60,7 +79,16 @@ def _answer(status: int, message: str, description: str) -> Response:
 
 
 def _problem(problem: Problem) -> ResponseReturnValue:
-    return _answer(problem.status, problem.message, problem.description)
+    answer = _answer(problem.status, problem.message, problem.description)
+    if problem.retry_after is not None:
+        answer.headers["Retry-After"] = str(problem.retry_after)  # RFC 9110, section 10.2.3
+    return answer
+
+
+def _backend_failure(error: BackendError) -> ResponseReturnValue:
+    """A cloud's failure; its key is ours, so a wrong one is not the client's 401."""
+    status, message = _BACKEND_PROBLEMS.get(error.code, (HTTPStatus.BAD_GATEWAY, "backend-failed"))
+    return _answer(status, message, error.description)
 
 
 def _unusable_picture(error: ImageError | MissingExtraError) -> ResponseReturnValue:

@@ -14,11 +14,43 @@ from .problems import Problem
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 #: Content Security Policy Level 3: everything from here, nothing inline; the preview of a
-#: photo is a blob: URL.
+#: photo is a blob: URL, a face as the model saw it a data: URL.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
-    "frame-ancestors 'none'; form-action 'self'"
+    "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob: data:; media-src 'self' blob:; worker-src 'self'; "
+    "manifest-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'self'"
 )
+#: Permissions Policy: the camera for this page alone, autoplay because its picture is a video,
+#: and none of what else a browser could give away.
+PERMISSIONS_POLICY = ", ".join(
+    [
+        "camera=(self)",
+        "autoplay=(self)",
+        *(
+            f"{feature}=()"
+            for feature in (
+                *("accelerometer", "bluetooth", "browsing-topics"),
+                *("display-capture", "encrypted-media", "fullscreen", "gamepad", "geolocation"),
+                *("gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi"),
+                *("payment", "picture-in-picture", "publickey-credentials-get"),
+                *("screen-wake-lock", "serial", "usb", "web-share", "xr-spatial-tracking"),
+            )
+        ),
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Permissions-Policy": PERMISSIONS_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+#: Answers that hold what was seen, or change with the server; a cache must not keep them.
+NEVER_CACHED = ("/advice", "/backends", "/health", "/ready")
+#: Methods that change nothing and cost nothing (RFC 9110, section 9.2.1).
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def register(app: Flask) -> None:
@@ -46,11 +78,17 @@ def _refuse_foreign_host() -> None:
 
 
 def _refuse_foreign_origin() -> None:
-    """Stop other web sites from posting; browsers send Origin with every POST (Fetch, 3.2)."""
-    origin = request.headers.get("Origin")
-    if request.method != "POST" or origin is None:
+    """Stop other web sites from posting.
+
+    Browsers send Origin with every POST (Fetch, 3.2), and newer ones Sec-Fetch-Site, which
+    a page cannot set (Fetch Metadata, 2.3). A program sends neither.
+    """
+    if request.method in _SAFE_METHODS:
         return
-    if _authority(origin) != request.host.lower():
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and _authority(origin) != request.host.lower()
+    site = request.headers.get("Sec-Fetch-Site", "same-origin").lower()
+    if foreign or site not in ("same-origin", "none"):
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "foreign-origin",
@@ -67,9 +105,7 @@ def _authority(origin: str) -> str:
 
 
 def _add_headers(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    if request.path == "/advice":
+    response.headers.update(HEADERS)
+    if request.path in NEVER_CACHED:
         response.headers["Cache-Control"] = "no-store"
     return response

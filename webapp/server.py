@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import waitress
 from flask import Flask
@@ -16,9 +16,21 @@ from shelly_local.errors import ShellyError
 
 from .security import LOOPBACK_HOSTS
 
+if TYPE_CHECKING:
+    from .gate import Gate
+
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4000
-DEFAULT_THREADS = 4
+#: Threads beyond those that classify or wait for their turn: for pages, health checks, and
+#: for saying that Shelly is busy.
+SPARE_THREADS = 2
+#: Connections at once. Each may hold one body in memory.
+MAX_CONNECTIONS = 64
+#: Seconds after which a connection that sends nothing is closed.
+IDLE_TIMEOUT = 30
+#: Largest answer kept in memory, in bytes: far more than any; beyond it Waitress would
+#: write it to a temporary file.
+MAX_ANSWER_BYTES = 256 * 2**20
 
 
 def is_loopback(host: str) -> bool:
@@ -29,12 +41,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def create_server(
-    app: Flask,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
-    threads: int = DEFAULT_THREADS,
-) -> Any:
+def create_server(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> Any:
     """Bind the application to an address, without answering yet.
 
     On a loopback address only loopback names may be asked for; on any other the server
@@ -45,7 +52,6 @@ def create_server(
         app: from `create_app`.
         host: name or address to listen on.
         port: 0 to 65535; 0 takes a free one.
-        threads: requests answered at the same time, 1 or more.
 
     Returns:
         A Waitress server: ``run()`` answers until ``close()``.
@@ -55,14 +61,13 @@ def create_server(
     """
     if not 0 <= port <= 65535:
         raise ShellyError(f"the port must lie in 0..65535, got {port}")
-    if threads < 1:
-        raise ShellyError(f"the number of threads must be 1 or more, got {threads}")
     if app.config["ALLOWED_HOSTS"] is LOOPBACK_HOSTS:
         name = f"[{host.strip('[]')}]" if ":" in host else host.lower()
         app.config["ALLOWED_HOSTS"] = (*LOOPBACK_HOSTS, name) if is_loopback(host) else None
 
     # A warning for each request that has to wait a moment helps nobody.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    gate: Gate = app.extensions["gate"]
     # Waitress refuses larger bodies in plain text before reading them; up to twice the
     # limit it lets the application explain itself in JSON.
     body_bytes = 2 * int(app.config["MAX_CONTENT_LENGTH"])
@@ -71,28 +76,27 @@ def create_server(
             app,
             host=host,
             port=port,
-            threads=threads,
+            threads=gate.active + gate.waiting + SPARE_THREADS,
+            connection_limit=MAX_CONNECTIONS,
+            channel_timeout=IDLE_TIMEOUT,
             max_request_body_size=body_bytes,
-            # Beyond this size Waitress writes a body to a temporary file; a photo must
+            # Beyond these sizes Waitress writes a body to a temporary file; a photo must
             # never reach the disk.
             inbuf_overflow=body_bytes,
+            outbuf_overflow=MAX_ANSWER_BYTES,
             ident=None,
         )
     except (OSError, ValueError) as error:
         raise ShellyError(f"cannot listen on {host}, port {port}: {error}") from error
 
 
-def serve(
-    app: Flask,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
-    threads: int = DEFAULT_THREADS,
-) -> None:
+def serve(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
     """Answer requests until Ctrl-C or SIGTERM, then return.
 
-    Args and errors are those of `create_server`. Prints the address to open.
+    Requests under way get their answers, for which Waitress leaves five seconds. Args and
+    errors are those of `create_server`. Prints the address to open.
     """
-    server = create_server(app, host, port, threads)
+    server = create_server(app, host, port)
     previous = None
     if threading.current_thread() is threading.main_thread():
         previous = signal.signal(signal.SIGTERM, _stop)

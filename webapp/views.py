@@ -1,116 +1,131 @@
-"""The page, the advice and the health check."""
+"""The page, the advice and the backends."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, current_app, json, jsonify, render_template, request
+from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from shelly_local.results import CLASSES
 
+from .gate import Gate
+from .people import add_advice, crops, describe
 from .problems import Problem
+from .question import read_after, read_language, read_question
 from .security import LOOPBACK_HOSTS, requested_host
 
 if TYPE_CHECKING:
-    from . import Classifier
     from .advice import Adviser
+    from .offered import Offers
 
 blueprint = Blueprint("shelly", __name__)
 
 STAYS_HERE = "Your photo stays on this machine."
 STAYS_THERE = "Your photo goes to {host} and no further, and is not kept there."
+GOES_TO_CLOUD = "Your photo goes to {title}, unless you choose another backend."
 NO_FACE = (
     "I cannot find a face in this photo. Please try one where your face looks towards the camera, "
     "is well lit, and is not too small or hidden."
 )
+#: What a face has in ``people``; the first version of the page has it under ``face``.
+_FACE_FIELDS = ("box", "landmarks", "confidence")
 
 
 @blueprint.get("/")
 def index() -> ResponseReturnValue:
     """The one page."""
+    offers: Offers = current_app.extensions["offers"]
     host = requested_host()
     privacy = STAYS_HERE if host in LOOPBACK_HOSTS else STAYS_THERE.format(host=host)
+    default = offers.choose(None)
+    if not default.is_local:
+        privacy = GOES_TO_CLOUD.format(title=default.title)
     return render_template("index.html", classes=CLASSES, privacy=privacy)
 
 
-@blueprint.get("/health")
-def health() -> ResponseReturnValue:
-    """Whether the server is up; the model is loaded before it starts."""
-    return jsonify(status="ok")
+@blueprint.get("/backends")
+def backends() -> ResponseReturnValue:
+    """``{"default": name, "backends": [{"name", "title", "local"}]}``, the local one first."""
+    offers: Offers = current_app.extensions["offers"]
+    return jsonify(offers.as_dict())
+
+
+@blueprint.get("/advice")
+def another_advice() -> ResponseReturnValue:
+    """Another line for a mood: ``?emotion=&language=&after=``, never the line ``after``.
+
+    Returns:
+        JSON: ``advice``, and ``advice_id`` to give as ``after`` next time.
+    """
+    adviser: Adviser = current_app.extensions["adviser"]
+    emotion = request.args.get("emotion", "")
+    if emotion not in CLASSES:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "unknown-emotion",
+            f"emotion must be one of {', '.join(CLASSES)}; got {emotion[:40]!a}.",
+        )
+    after = read_after(request.args.get("after"))
+    choice = adviser.choose(
+        emotion,
+        read_language(request.args.get("language") or None),
+        avoid=() if after is None else {after},
+    )
+    return jsonify(advice=choice.text, advice_id=choice.id)
 
 
 @blueprint.post("/advice")
 def advice() -> ResponseReturnValue:
-    """Recognise the mood of the largest face and give advice.
+    """Recognise the mood of every face and give advice.
 
-    The body is JSON, ``{"image": "data:image/...;base64,..."}`` (RFC 2397).
+    The body is JSON: ``image``, a data URL (RFC 2397) in base64; and optionally ``backend``,
+    a name of ``GET /backends``; ``language``, ``"en"`` or ``"de"``; ``after``, the id of a line
+    not to repeat; ``crops``, whether to send what the model saw; ``live``, for frames of a
+    camera, which get no advice and stay on this machine.
 
     Returns:
-        JSON: ``emotion``, the most probable class; ``score``, its probability; ``advice``;
-        ``scores``, the probability of each class; ``face`` with ``box`` (x0, y0, x1, y1) and
-        ``landmarks`` in pixels of the upright photo and the detector's ``confidence``;
-        ``faces``, how many were found; ``width`` and ``height`` of the photo in pixels.
+        JSON: ``backend``, which answered; ``milliseconds`` it took; ``people``, largest face
+        first, each with ``box`` (x0, y0, x1, y1) and ``landmarks`` in pixels of the upright
+        photo, ``confidence``, ``emotion``, ``score``, ``sure``, ``nearest``, ``scores``,
+        ``advice``, ``advice_id`` and, where asked for, ``crop``; ``width`` and ``height`` of
+        the photo in pixels; and the first person's fields once more at the top, with
+        ``face`` and the number of ``faces``, as the first version of the page had them.
     """
-    classifier: Classifier = current_app.extensions["classifier"]
+    offers: Offers = current_app.extensions["offers"]
     adviser: Adviser = current_app.extensions["adviser"]
+    gate: Gate = current_app.extensions["gate"]
 
-    photo = classifier.classify(_picture(_image_field()))
-    largest = photo.largest
-    if largest is None:
+    question = read_question(request.get_data(cache=False))
+    offer = offers.choose(question.backend, live=question.live)
+    with gate.admit():
+        start = time.perf_counter()
+        photo = offer.classifier.classify(question.picture)
+        milliseconds = 1000 * (time.perf_counter() - start)
+        seen = (
+            crops(offer.classifier, question.picture, photo)
+            if question.crops and offer.is_local
+            else []
+        )
+    if not photo.faces:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no-face", NO_FACE)
 
-    face = largest.as_dict()
-    emotion, scores = face.pop("emotion"), face.pop("scores")
+    people = [describe(face) for face in photo.faces]
+    if not question.live:
+        add_advice(people, adviser, question.language, question.after)
+    for person, crop in zip(people, seen, strict=False):  # no crops, or one for each
+        person["crop"] = crop
+    first = {name: value for name, value in people[0].items() if name != "crop"}
+    face = {name: first.pop(name) for name in _FACE_FIELDS}
     return jsonify(
-        emotion=emotion,
-        advice=adviser.choose(largest.emotion),
-        score=round(largest.scores[largest.emotion], 4),
-        scores=scores,
+        **first,
+        backend=offer.name,
+        milliseconds=round(milliseconds, 1),
         face=face,
-        faces=len(photo.faces),
+        faces=len(people),
+        people=people,
         width=photo.width,
         height=photo.height,
     )
-
-
-def _image_field() -> str:
-    """The text under ``image`` in the JSON body, whatever its Content-Type says."""
-    try:
-        body = json.loads(request.get_data(cache=False))
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
-        body = None
-    image = body.get("image") if isinstance(body, dict) else None
-    if not isinstance(image, str):
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "missing-image",
-            'I got no photo. Send JSON such as {"image": "data:image/jpeg;base64,..."}.',
-        )
-    return image
-
-
-def _picture(data_url: str) -> bytes:
-    """The bytes of the picture inside a data URL."""
-    header, comma, data = data_url.partition(",")
-    header = header.lower()
-    if "image" not in header:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "bad-type",
-            f"That file is not a picture: its data URL begins with {header[:40]!r} "
-            "and should begin with 'data:image/'.",
-        )
-    try:
-        if not (comma and header.endswith(";base64")):
-            raise binascii.Error("the data URL does not announce base64")
-        return base64.b64decode("".join(data.split()), validate=True)
-    except ValueError as error:  # binascii.Error is one; other alphabets are another
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "bad-encoding",
-            "That photo arrived garbled: I expected 'data:image/...;base64,' followed by base64.",
-        ) from error

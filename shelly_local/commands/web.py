@@ -7,24 +7,40 @@ import socket
 import threading
 import time
 import webbrowser
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from shelly_local.errors import ShellyError
 from shelly_local.output import complain
+from shelly_local.settings import Setting, any_text, host_name, one_of, resolve, whole_number
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4000
-#: A photo keeps one thread busy for well under a second; more threads than this only queue.
+#: A photo keeps the cores busy for well under a second; more at once would only share them.
 DEFAULT_THREADS = 4
 MAX_PORT = 65535
+LOCAL = "local"
+#: Somebody waits for the answer: fewer tries than for a batch, and seconds that fit a page.
+CLOUD_OPTIONS = {"attempts": 2, "read_timeout": 15.0}
 #: How long --open waits for the server to answer, in seconds.
 OPEN_TIMEOUT = 10.0
 
+HOST = Setting("host", any_text, DEFAULT_HOST)
+PORT = Setting("port", whole_number(0, MAX_PORT), DEFAULT_PORT)
+BACKEND = Setting("backend", any_text, (LOCAL,), many=True)
+MODEL = Setting("model", Path)
+THREADS = Setting("threads", whole_number(1), DEFAULT_THREADS)
+ALLOWED_HOST = Setting("allowed-host", host_name, (), many=True)
+LOG_FORMAT = Setting("log-format", one_of("none", "text", "json"), "none")
+SETTINGS = (HOST, PORT, BACKEND, MODEL, THREADS, ALLOWED_HOST, LOG_FORMAT)
+
 DESCRIPTION = """\
 Serve Shelly's page: show her a photo of your face and she gives you a more or less
-helpful piece of advice. Photos are neither stored nor sent anywhere.
+helpful piece of advice. Photos are not stored, and not sent anywhere unless you
+offer a cloud with --backend.
 """
 
 EXAMPLES = """\
@@ -33,7 +49,13 @@ examples:
   shelly web --open                 the same, and open it in the browser
   shelly web --port 8080            another port; 0 takes any free one
   shelly web --host 0.0.0.0         for everyone in your network, too
+  shelly web --host 0.0.0.0 --allowed-host shelly.example
+                                    the same, under this name only
+  shelly web --backend local,rekognition
+                                    the page lets people choose; the first is the default
 
+Every setting can also come from the environment (SHELLY_PORT=8080) or from a TOML file
+(port = 8080, at the top or under [web]); a flag beats the environment, and that the file.
 Ctrl-C stops the server. Exit codes: 0 stopped, 1 cannot start, 2 wrong usage.
 """
 
@@ -48,30 +70,43 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--host",
-        default=DEFAULT_HOST,
-        help="address to listen on (default: %(default)s, this machine only)",
+
+    def add(setting: Setting, metavar: str, text: str) -> None:
+        parser.add_argument(
+            f"--{setting.name}",
+            metavar=metavar,
+            type=setting.argument,
+            action="append" if setting.many else "store",
+            help=text,
+        )
+
+    add(HOST, "HOST", f"address to listen on (default: {DEFAULT_HOST}, this machine only)")
+    add(PORT, "PORT", f"port to listen on, 0 to {MAX_PORT} (default: {DEFAULT_PORT})")
+    add(
+        BACKEND,
+        "NAME",
+        "who classifies: local, or a cloud; repeatable or with commas, the first is the "
+        "default, and local is always offered (default: local)",
     )
-    parser.add_argument(
-        "--port",
-        type=_port,
-        default=DEFAULT_PORT,
-        help=f"port to listen on, 0 to {MAX_PORT} (default: %(default)s)",
+    add(MODEL, "DIR", "folder of the emotion model (default: the one that comes with Shelly)")
+    add(
+        THREADS,
+        "N",
+        f"how many photos are classified at the same time (default: {DEFAULT_THREADS})",
     )
-    parser.add_argument(
-        "--model",
-        metavar="DIR",
-        type=Path,
-        help="folder of the emotion model (default: the one that comes with Shelly)",
+    add(
+        ALLOWED_HOST,
+        "NAME",
+        "name under which the page may be asked for; repeatable (default: any where --host "
+        "is not this machine only)",
     )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=_threads,
-        default=DEFAULT_THREADS,
-        help="how many requests are answered at the same time (default: %(default)s)",
+    add(
+        LOG_FORMAT,
+        "FORMAT",
+        "one line per request on standard error, without anything about photos: text, json "
+        "or none (default: none)",
     )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(execute=execute)
 
@@ -80,28 +115,67 @@ def execute(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Raises:
-        ShellyError: the model cannot be loaded or the address cannot be used.
+        ShellyError: a setting is unusable, a backend cannot be opened, the model cannot be
+            loaded, or the address cannot be used.
     """
+    settings = resolve(SETTINGS, vars(arguments), table="web")
     webapp, server = _load_webapp()
-
-    from shelly_local.classifier import EmotionClassifier
-
-    host, port = arguments.host, arguments.port
-    config: dict[str, Any] = {}
-    if not server.is_loopback(host):
-        config["ALLOWED_HOSTS"] = None  # the names by which others reach it are not known
+    host, port = settings["host"], settings["port"]
+    loopback = server.is_loopback(host)
+    if not loopback:
         complain(
             f"warning: with --host {host} anyone in your network can reach this page and send "
             "photos to it; there is no password and no encryption"
         )
-    app = webapp.create_app(classifier=EmotionClassifier(model=arguments.model), config=config)
-    if arguments.open:
-        port = port or _free_port()
-    if arguments.open and not _answers(host, port):  # else the address is taken, as serve says
-        threading.Thread(target=_open_when_served, args=(host, port), daemon=True).start()
-    with suppress(KeyboardInterrupt):  # one that comes before serve() listens for it
-        server.serve(app, host, port, arguments.threads)  # prints the address
+    backends = _open_backends(settings["backend"], settings["model"])
+    try:
+        app = webapp.create_app(
+            backends,
+            {
+                "ALLOWED_HOSTS": _allowed_hosts(host, settings["allowed_host"], loopback),
+                "THREADS": settings["threads"],
+                "REQUEST_LOG": None if settings["log_format"] == "none" else settings["log_format"],
+            },
+        )
+        if arguments.open:
+            port = port or _free_port()
+        if arguments.open and not _answers(host, port):  # else the address is taken, as serve says
+            threading.Thread(target=_open_when_served, args=(host, port), daemon=True).start()
+        with suppress(KeyboardInterrupt):  # one that comes before serve() listens for it
+            server.serve(app, host, port)  # prints the address
+    finally:
+        for backend in backends.values():
+            backend.close()
     return 0
+
+
+def _open_backends(names: Sequence[str], model: Path | None) -> dict[str, Any]:
+    """The backends by name in this order, and the local one if it is not among them.
+
+    Raises:
+        ShellyError: one of them cannot be opened; those before it are closed.
+    """
+    from shelly_local.backends import NAMES, open_backend
+
+    backends: dict[str, Any] = {}
+    try:
+        for name in dict.fromkeys([*names, LOCAL]):
+            options: dict[str, Any] = CLOUD_OPTIONS if name in NAMES else {}
+            backends[name] = open_backend(name, **({"model": model} if name == LOCAL else options))
+    except ShellyError:
+        for backend in backends.values():
+            backend.close()
+        raise
+    return backends
+
+
+def _allowed_hosts(host: str, names: Sequence[str], loopback: bool) -> tuple[str, ...] | None:
+    """The names a request may ask for; None for any."""
+    if not loopback and not names:
+        return None  # the names by which others reach it are not known
+    here = ("localhost", "127.0.0.1", "[::1]")
+    own = (host_name(host),) if loopback else ()
+    return tuple(dict.fromkeys((*here, *own, *names)))
 
 
 def page_url(host: str, port: int) -> str:
@@ -119,20 +193,6 @@ def _load_webapp() -> tuple[Any, Any]:
             raise
         package = import_module("webapp")
     return package, import_module(f"{package.__name__}.server")
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= MAX_PORT):
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from 0 to {MAX_PORT}, got {text!r}"
-        )
-    return int(text)
-
-
-def _threads(text: str) -> int:
-    if not (text.isdecimal() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def _free_port() -> int:

@@ -1,0 +1,108 @@
+"""What the page learns about each face of a photo."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+from shelly_local.results import FaceEmotion, PhotoEmotions
+
+if TYPE_CHECKING:
+    from .advice import Adviser
+    from .offered import Classifier
+
+#: Least probability of the best class with which Shelly is sure: no other can be as likely.
+SURE = 0.5
+
+
+def is_sure(face: FaceEmotion) -> bool:
+    """Whether to name a mood outright: it has a probability of 0.5, and there is an answer.
+
+    A cloud may answer "none of these"; then no mood is sure.
+    """
+    return face.answered and face.scores[face.emotion] >= SURE
+
+
+def nearest(face: FaceEmotion) -> list[str]:
+    """The two most probable classes, the likelier first."""
+    return sorted(face.scores, key=lambda name: -face.scores[name])[:2]
+
+
+def describe(face: FaceEmotion) -> dict[str, Any]:
+    """The JSON object of one person, without advice and crop.
+
+    Returns:
+        ``box``, ``landmarks``, ``confidence``, ``emotion`` and ``scores`` of
+        `FaceEmotion.as_dict`, ``score`` of the emotion, ``sure`` and ``nearest``.
+    """
+    return {
+        **face.as_dict(),
+        "score": round(face.scores[face.emotion], 4),
+        "sure": is_sure(face),
+        "nearest": nearest(face),
+    }
+
+
+def add_advice(
+    people: list[dict[str, Any]], adviser: Adviser, language: str, after: int | None
+) -> None:
+    """Give each person ``advice`` and ``advice_id``.
+
+    Args:
+        people: from `describe`, the person who asks first.
+        adviser: chooses the lines.
+        language: one of ``adviser.languages``.
+        after: id of the line that the first person has just read; it does not come again.
+    """
+    read = set() if after is None else {after}
+    given: dict[str, set[int]] = {}
+    for person in people:
+        used = given.setdefault(person["emotion"], set())
+        choice = adviser.choose(person["emotion"], language, avoid=used | read)
+        used.add(choice.id)
+        read = set()
+        person["advice"], person["advice_id"] = choice.text, choice.id
+
+
+def crops(classifier: Classifier, photo: bytes, emotions: PhotoEmotions) -> list[str]:
+    """The faces as the model on this machine saw them, as PNG data URLs (RFC 2397).
+
+    Args:
+        classifier: what answered; only an ``EmotionClassifier``, or a backend with one,
+            has crops to show.
+        photo: the bytes it answered for.
+        emotions: its answer.
+
+    Returns:
+        One URL for each face, in order; empty when the classifier has no crops.
+    """
+    # Imported here because it loads the inference engine, which an application with its
+    # own classifier can do without.
+    from PIL import Image
+
+    from shelly_local.classifier import DETECTION_SIDE, EmotionClassifier, aligned_crops
+    from shelly_local.images import decode
+    from shelly_local.results import Face
+
+    local = getattr(classifier, "classifier", classifier)
+    if not isinstance(local, EmotionClassifier) or not emotions.faces:
+        return []
+    pixels = decode(photo, max_side=DETECTION_SIDE).pixels
+    x_scale = pixels.shape[1] / emotions.width
+    y_scale = pixels.shape[0] / emotions.height
+    faces = [
+        Face(
+            box=face.face.box,
+            landmarks=tuple((x * x_scale, y * y_scale) for x, y in face.face.landmarks),
+            confidence=face.face.confidence,
+        )
+        for face in emotions.faces
+    ]
+    model = local.model
+    urls = []
+    for crop in aligned_crops(pixels, faces, size=model.size, template=model.template):
+        buffer = io.BytesIO()
+        Image.fromarray(crop).save(buffer, "PNG")
+        urls.append(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    return urls
