@@ -53,7 +53,9 @@ def run_row(
         ``ferplus``, ``macro_recall``, ``agreed`` and ``fer2013``: accuracies and the mean
         recall over classes, 0..1.
     """
-    model, temperature, _ = pretrain.train(data, out, settings, world, compiled=compiled)
+    model, temperature, _ = pretrain.train(
+        data, out, settings, world, compiled=compiled, cache=out.parent
+    )
     export.write_model(
         model.cpu(), out / "model", temperature=temperature, command="python -m training.ablation",
         settings=asdict(settings), metrics={},
@@ -63,7 +65,7 @@ def run_row(
         faces = first(faces, settings.limit)
     crops = faces.images
     if settings.alignment == "landmarks":
-        matrices = alignments(find_all(faces.images, out), FER2013_TEMPLATE)
+        matrices = alignments(find_all(faces.images, out.parent), FER2013_TEMPLATE)
         crops = align_all(faces.images, matrices)[:, 0].numpy()
     scores = score_fer2013(EmotionModel(out / "model"), faces, crops)
     return {

@@ -190,16 +190,23 @@ def train_epoch(
 
 
 def train(
-    folder: Path, out: Path, settings: Settings, world: World, *, compiled: bool = False
+    folder: Path,
+    out: Path,
+    settings: Settings,
+    world: World,
+    *,
+    compiled: bool = False,
+    cache: Path | None = None,
 ) -> tuple[nn.Module, float, Scores]:
     """Train to the end (or go on from the checkpoint in ``out``).
 
     Args:
         folder: FER2013 and FER+; see ``training/fer2013.py``.
-        out: checkpoint, curves and landmarks; made if missing.
+        out: checkpoint and curves; made if missing.
         settings: see there.
         world: the processes that train together.
         compiled: let ``torch.compile`` fuse the network's steps; needs a C++ compiler.
+        cache: folder for the landmarks; None for ``out``.
 
     Returns:
         The averaged network, the temperature fitted on the public part, and the scores
@@ -220,7 +227,7 @@ def train(
         for name, faces in parts.items():
             if not world.is_main:
                 world.wait()  # for the landmarks that the first process finds
-            alignment[name] = alignments(find_all(faces.images, out), FER2013_TEMPLATE)
+            alignment[name] = alignments(find_all(faces.images, cache or out), FER2013_TEMPLATE)
             if world.is_main:
                 world.wait()
     teachers = None
