@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from shelly_local import contract
 from shelly_local.contract import MAX_IMAGE_BYTES, ClassifiedImages, ImageOutcome, ImageSource
+from shelly_local.custom.calls import CustomClassifierCalls
 from shelly_local.detailed_response import ApiException, DetailedResponse
 from shelly_local.errors import BackendError, ImageError, MissingExtraError, ShellyError
 from shelly_local.fetch import FetchError, fetch
@@ -27,6 +28,7 @@ from shelly_local.uploads import ImagesFile, read_images, upload_name
 if TYPE_CHECKING:
     from shelly_local.backends import Backend
     from shelly_local.classifier import EmotionClassifier
+    from shelly_local.custom.catalogue import Snapshot
 
     PhotoClassifier = EmotionClassifier | Backend
 
@@ -55,11 +57,12 @@ _UNUSED_KEYWORDS = frozenset(
 )
 
 
-class VisualRecognition:
+class VisualRecognition(CustomClassifierCalls):
     """A stand-in for IBM's ``VisualRecognitionV3`` that classifies facial expressions.
 
-    The one classifier is ``emotion``, which also answers to ``default``. An answer carries
-    the id asked for as ``classifier_id`` and ``name``, so a client finds its own id in it.
+    The built-in classifier is ``emotion``, which also answers to ``default``. An answer
+    carries the id asked for as ``classifier_id`` and ``name``, so a client finds its own id in
+    it. Custom classifiers are trained with :meth:`create_classifier`.
 
     Thread-safe: the model is loaded once, at the first call of :meth:`classify`.
 
@@ -73,6 +76,8 @@ class VisualRecognition:
         allow_url: whether ``classify(url=...)`` may fetch from the public internet. Off
             unless True, because whoever names the address makes this machine connect to it.
             ``"loopback"`` allows this machine's own addresses as well.
+        data_dir: folder of the custom classifiers; None for the environment's
+            ``SHELLY_DATA_DIR``, else the user's data folder.
         classifier_aliases: further ids that answer like ``emotion``: the ids of custom
             classifiers that a program was written for.
         backend: who answers: a name from ``shelly_local.backends``, or one that is open.
@@ -94,6 +99,7 @@ class VisualRecognition:
         allow_url: bool | Literal["loopback"] = False,
         classifier_aliases: Iterable[str] = (),
         backend: str | Backend | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
         **unused: object,
     ) -> None:
         contract.parse_version(version)
@@ -109,6 +115,8 @@ class VisualRecognition:
         self._allow_url = allow_url
         aliases = contract.parse_list(classifier_aliases, "classifier_aliases") or []
         self._known_ids = (contract.EMOTION_ID, contract.DEFAULT_ID, *aliases)
+        self._given_classifier = self._local_classifier = classifier
+        self._set_up_custom(data_dir, lambda: self._given_classifier or self._model)
 
     def classify(
         self,
@@ -148,8 +156,8 @@ class VisualRecognition:
                 may be given together with a file.
             threshold: minimum score, 0 to 1, number or text, also as ``"0,5"``; 0.5 if None.
                 0 shows all seven classes, as a number too (IBM's SDK never sent that one).
-            owners: ``IBM``, ``me`` or both, as a list or with commas. ``me`` alone is an
-                error, as there are no custom classifiers.
+            owners: ``IBM`` (``default``), ``me`` (all custom classifiers that are ready) or
+                both, as a list or with commas.
             classifier_ids: ids as a list or with commas; overrides ``owners``. With neither,
                 the answer is that of ``default``. Empty ones count as not given.
             accept_language: accepted; class names stay English, which is what IBM's service
@@ -182,16 +190,22 @@ class VisualRecognition:
             sources.append({"source_url": url})
         if not sources:
             raise contract.no_images_error()
+        found = self._find_custom(asked_ids, asked_owners, self._known_ids)
+        entries = {name: snapshot.entry for name, snapshot in found.items()}
         ids, warnings = contract.select_classifiers(
-            asked_ids, asked_owners, self._known_ids, sources
+            asked_ids, asked_owners, self._known_ids, sources, entries
         )
+        custom = {name: found[name] for name in ids if name in found}
+        built_in = len(custom) < len(ids)
         outcomes: list[ImageOutcome] = []
         if images_file is not None:
             for source, data in read_images(images_file, upload.get("image"), warnings):
-                outcomes.append(self._classify_image(data, source))
+                outcomes.append(self._classify_image(data, source, built_in, custom))
         if url:
-            outcomes.append(self._classify_url(url))
-        return DetailedResponse(response=contract.classified_images(outcomes, ids, limit, warnings))
+            outcomes.append(self._classify_url(url, built_in, custom))
+        return DetailedResponse(
+            response=contract.classified_images(outcomes, ids, limit, warnings, entries)
+        )
 
     def set_service_url(self, service_url: str) -> None:
         """Accepted and unused: there is no service."""
@@ -209,9 +223,24 @@ class VisualRecognition:
                 self._loaded = self._open()
             return self._loaded
 
+    @property
+    def _embedding_classifier(self) -> EmotionClassifier:
+        """The model on this machine, shared with :attr:`_classifier` where that is it."""
+        from shelly_local.classifier import EmotionClassifier
+
+        with self._loading:
+            if self._local_classifier is None:
+                loaded = self._loaded
+                if not isinstance(loaded, EmotionClassifier):
+                    loaded = EmotionClassifier(self._model)
+                if self._loaded is None and self._backend_name() == "local":
+                    self._loaded = loaded
+                self._local_classifier = loaded
+            return self._local_classifier
+
     def _open(self) -> PhotoClassifier:
         # Imports are here, so that that of this module loads no model runtime and no SDK.
-        backend = self._backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
+        backend = self._backend_name()
         if not isinstance(backend, str):
             return backend
         if backend != "local":
@@ -222,7 +251,12 @@ class VisualRecognition:
 
         return EmotionClassifier(self._model)
 
-    def _classify_url(self, url: str) -> ImageOutcome:
+    def _backend_name(self) -> str | Backend:
+        return self._backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
+
+    def _classify_url(
+        self, url: str, built_in: bool, custom: Mapping[str, Snapshot]
+    ) -> ImageOutcome:
         if not self._allow_url:
             reason = "fetching is switched off; VisualRecognition(allow_url=True) switches it on"
             return ImageOutcome({"source_url": url}, FetchError(reason))
@@ -230,15 +264,32 @@ class VisualRecognition:
             fetched = fetch(url, max_bytes=MAX_IMAGE_BYTES, loopback=self._allow_url == "loopback")
         except ShellyError as error:
             return ImageOutcome({"source_url": url}, error)
-        return self._classify_image(
-            fetched.data, {"source_url": url, "resolved_url": fetched.resolved_url}
-        )
+        source: ImageSource = {"source_url": url, "resolved_url": fetched.resolved_url}
+        return self._classify_image(fetched.data, source, built_in, custom)
 
-    def _classify_image(self, data: bytes | ImageError, source: ImageSource) -> ImageOutcome:
+    def _classify_image(
+        self,
+        data: bytes | ImageError,
+        source: ImageSource,
+        built_in: bool,
+        custom: Mapping[str, Snapshot],
+    ) -> ImageOutcome:
         if isinstance(data, ImageError):
             return ImageOutcome(source, data)
         try:
-            return ImageOutcome(source, self._classifier.classify(data))
+            if not custom:
+                return ImageOutcome(source, self._classifier.classify(data))
+            # Custom classifiers are computed here, whoever answers for the built-in one.
+            local = self._embedding_classifier
+            analysis = local.analyse(data)
+            photo = analysis.photo
+            if built_in and self._classifier is not local:
+                photo = self._classifier.classify(data)
+            scores = {
+                name: snapshot.scores(analysis.embeddings[0]) if len(analysis.embeddings) else {}
+                for name, snapshot in custom.items()
+            }
+            return ImageOutcome(source, photo, scores)
         except (ImageError, MissingExtraError, BackendError) as error:
             return ImageOutcome(source, error)
 
