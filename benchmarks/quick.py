@@ -25,6 +25,8 @@ from typing import Any
 
 from shelly_local import EmotionClassifier, __version__
 
+from .results import processor
+
 #: Rounds of the start-up measurement; the first is discarded (cold file cache).
 PROCESS_ROUNDS = 7
 #: Classifications of each photo; the first ones are discarded.
@@ -92,12 +94,7 @@ def installed_megabytes() -> float:
 
 def machine() -> str:
     """Processor and cores in a few words."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if "model name" in line), name)
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{processor()}, {os.cpu_count()} cores"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from shelly_local import __version__
-from shelly_local.commands import classify, models, train, web
+from shelly_local.commands import benchmark, classify, models, train, web
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
 
@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     web.add_parser(subparsers)
     models.add_parser(subparsers)
     train.add_parser(subparsers)
+    benchmark.add_parser(subparsers)
     return parser
 
 

@@ -1,0 +1,178 @@
+"""Tables of README.md and of this package's README.md, from ``benchmarks/results/*.json``.
+
+python -m benchmarks.tables            # rewrites what stands between the markers
+python -m benchmarks.tables --check    # exit code 1 if that would change anything
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from shelly_local.errors import ShellyError
+
+from . import blocks, report, results
+from .blocks import Block, Heading, Table
+from .contents import number, percent, percent_range
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Around what this module writes; both stand alone on a line.
+BEGIN = "<!-- benchmark results: written by python -m benchmarks.tables -->"
+END = "<!-- end of benchmark results -->"
+
+
+class TableError(ShellyError):
+    """A text has no place for the tables, or is not to be read."""
+
+    error_id = "table_error"
+
+
+def generated(root: Path = ROOT) -> dict[Path, str]:
+    """What should stand between the markers of each text; nothing before there are results.
+
+    Raises:
+        ResultError: a result file cannot be read.
+    """
+    files = [results.load(file) for file in sorted((root / "benchmarks/results").glob("*.json"))]
+    if not files:
+        return {}
+    return {
+        root / "README.md": blocks.to_markdown(short(files)),
+        root / "benchmarks/README.md": blocks.to_markdown(full(files)),
+    }
+
+
+def short(files: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """One table of accuracies and one of times, of all files."""
+    parts: list[Block] = []
+    accuracy = [content for content in files if content["kind"] == "accuracy"]
+    latency = [content for content in files if content["kind"] == "latency"]
+    if accuracy:
+        rows = [
+            [
+                content["data"]["name"],
+                name,
+                str(values["n"]),
+                percent(values["accuracy"]),
+                percent_range(values["accuracy_ci95"]),
+                percent(values["faces_found"]),
+                percent(values["macro_f1"]),
+            ]
+            for content in accuracy
+            for name, values in content["backends"].items()
+        ]
+        header = [
+            "pictures",
+            "backend",
+            "n",
+            "accuracy",
+            "95 % interval",
+            "faces found",
+            "macro F1",
+        ]
+        parts.append(Table(header, rows))
+    if latency:
+        rows = [
+            [
+                f"{photo} ({facts['width']}×{facts['height']})",
+                name,
+                *(
+                    number(values["photos"][photo][key], 0)
+                    for key in ("p50_ms", "p95_ms", "p99_ms")
+                ),
+                number((values["cold"] or {}).get("first_answer_s"), 2),
+                number(values["pictures_per_second"].get("1"), 1),
+                number(values["peak_memory_mb"], 0),
+            ]
+            for content in latency
+            for photo, facts in content["photos"].items()
+            for name, values in content["backends"].items()
+        ]
+        header = ["photo", "backend", "p50 ms", "p95 ms", "p99 ms", "first answer of a process s",
+                  "pictures/s", "peak MB"]  # fmt: skip
+        parts.append(Table(header, rows))
+    return parts
+
+
+def full(files: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """Every table of the report."""
+    parts = report.build(files, with_plots=False)[2:]  # title and definitions stand there
+    return [
+        replace(part, level=part.level + 1) if isinstance(part, Heading) else part for part in parts
+    ]
+
+
+def rewritten(text: str, tables: str, file: Path) -> str:
+    """A text with new tables between its markers.
+
+    Raises:
+        TableError: it has not exactly one pair of markers.
+    """
+    lines = text.splitlines()
+    begins = [i for i, line in enumerate(lines) if line == BEGIN]
+    ends = [i for i, line in enumerate(lines) if line == END]
+    if len(begins) != 1 or len(ends) != 1 or begins > ends:
+        raise TableError(f"{file} must hold, once and on lines of their own, {BEGIN} and {END}")
+    before, after = lines[: begins[0] + 1], lines[ends[0] :]
+    return "\n".join([*before, "", tables.strip(), "", *after]) + "\n"
+
+
+def stale(root: Path = ROOT) -> list[Path]:
+    """The texts that do not say what the results say.
+
+    Raises:
+        ShellyError: a result or a text cannot be used.
+    """
+    return [file for file, tables in generated(root).items() if _differs(file, tables)]
+
+
+def update(root: Path = ROOT) -> list[Path]:
+    """Rewrite what is stale; which texts that were.
+
+    Raises:
+        ShellyError: a result or a text cannot be used.
+    """
+    changed = []
+    for file, tables in generated(root).items():
+        if _differs(file, tables):
+            results.write_text(rewritten(_read(file), tables, file), file)
+            changed.append(file)
+    return changed
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Rewrite or check."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tables",
+        description="Bring the tables of the README files up to the committed results.",
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing, only tell")
+    arguments = parser.parse_args(argv)
+    try:
+        changed = stale() if arguments.check else update()
+    except ShellyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for file in changed:
+        print(f"{file.relative_to(ROOT)}: {'stale' if arguments.check else 'rewritten'}")
+    return int(arguments.check and bool(changed))
+
+
+def _differs(file: Path, tables: str) -> bool:
+    text = _read(file)
+    return rewritten(text, tables, file) != text
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TableError(f"{file} cannot be read: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
