@@ -93,8 +93,9 @@ def best_precision(device: torch.device) -> str:
     """bfloat16 where the hardware multiplies it faster than float32."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return "bfloat16" if has_amx() else "float32"
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    fast = any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+    return "bfloat16" if fast else "float32"
 
 
 def new_state(settings: Settings, device: torch.device) -> TrainingState:
