@@ -137,6 +137,8 @@ def test_side_by_side(
     expect(columns.locator(".verdict").nth(0)).to_contain_text("happiness")
     expect(columns.locator(".verdict").nth(1)).to_have_text("sadness, 70%")
     expect(columns.locator(".verdict").nth(2)).to_contain_text("happiness")
+    went = "You let this photo go to Amazon Rekognition and Google Cloud Vision."
+    expect(page.locator("#privacy")).to_have_text(went)
     for time in columns.locator(".time").all_inner_texts():
         assert time.endswith((" ms", " sec", " s"))
     for bars in columns.locator(".scores").all():

@@ -1,13 +1,14 @@
 // Who answers: the switch between this machine and the clouds, and what it means for a photo.
 
 import { $, make } from "./dom.js";
-import { onLanguage, t } from "./texts.js";
+import { list, onLanguage, t } from "./texts.js";
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
 /** @type {{name: string, title: string, local: boolean}[]} */
 let known = [{ name: "local", title: "", local: true }];
 let chosen = "local";
+let lent = []; // titles of the clouds that the photo on the page was let go to
 
 /** The backends there are, the local one first. */
 export const all = () => known;
@@ -58,10 +59,17 @@ function describe() {
     span.textContent = title(find(span.dataset.backend));
   }
   const host = location.hostname;
-  if (!choice().local) $("privacy").textContent = t("privacy.cloud", { name: choice().title });
+  if (lent.length) $("privacy").textContent = t("privacy.lent", { names: list(lent) });
+  else if (!choice().local) $("privacy").textContent = t("privacy.cloud", { name: choice().title });
   else if (onThisMachine(choice())) $("privacy").textContent = t("privacy.local");
   else $("privacy").textContent = t("privacy.host", { host });
-  $("privacy-line").classList.toggle("leaves", !choice().local);
+  $("privacy-line").classList.toggle("leaves", lent.length > 0 || !choice().local);
+}
+
+/** Say to which clouds the user has let the photo go: none for a new photo. */
+export function lend(clouds) {
+  lent = clouds.map((cloud) => cloud.title);
+  describe();
 }
 
 export function start() {

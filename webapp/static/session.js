@@ -51,6 +51,7 @@ export function forget() {
   question?.abort();
   picture = answer = null;
   agreed = new Set();
+  backends.lend([]);
   answerCard.hide();
   hideComparison();
   $("compare-all").hidden = true;
@@ -114,7 +115,10 @@ async function allowed(asked, insteadHere) {
   if (clouds.length === 0) return "yes";
   busy(false);
   const reply = await mayLeave(clouds.map((cloud) => cloud.title), insteadHere);
-  if (reply === "yes") clouds.forEach(({ name }) => agreed.add(name));
+  if (reply === "yes") {
+    clouds.forEach(({ name }) => agreed.add(name));
+    backends.lend(backends.all().filter(({ name }) => agreed.has(name)));
+  }
   if (reply === "no") say(() => ({ say: t("consent.nothing") }), [here()]);
   return reply;
 }

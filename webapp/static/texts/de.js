@@ -39,6 +39,7 @@ export default {
   "privacy.local": "Dein Foto bleibt auf diesem Gerät.",
   "privacy.host": "Dein Foto geht an {host} und nicht weiter und wird dort nicht behalten.",
   "privacy.cloud": "{name} bekäme dein Foto. Ich frage dich jedes Mal vorher.",
+  "privacy.lent": "Du hast dieses Foto freigegeben für {names}.",
 
   "consent.title": "Darf dieses Foto dein Gerät verlassen?",
   "consent.text": "Für eine Antwort muss {names} über das Internet eine Kopie bekommen. Was dort mit ihr geschieht, liegt nicht bei mir.",

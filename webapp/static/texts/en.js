@@ -39,6 +39,7 @@ export default {
   "privacy.local": "Your photo stays on this machine.",
   "privacy.host": "Your photo goes to {host} and no further, and is not kept there.",
   "privacy.cloud": "{name} would get your photo. I ask you first, each time.",
+  "privacy.lent": "You let this photo go to {names}.",
 
   "consent.title": "May this photo leave your machine?",
   "consent.text": "To answer, {names} must get a copy of it over the internet. What happens to it there is up to them.",
