@@ -30,11 +30,11 @@ PERMISSIONS_POLICY = ", ".join(
         *(
             f"{feature}=()"
             for feature in (
-                *("accelerometer", "bluetooth", "browsing-topics"),
+                *("accelerometer", "browsing-topics"),
                 *("display-capture", "encrypted-media", "fullscreen", "gamepad", "geolocation"),
                 *("gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi"),
                 *("payment", "picture-in-picture", "publickey-credentials-get"),
-                *("screen-wake-lock", "serial", "usb", "web-share", "xr-spatial-tracking"),
+                *("screen-wake-lock", "serial", "usb", "xr-spatial-tracking"),
             )
         ),
     ]
