@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.quick import machine
+from benchmarks.results import processor
 from shelly_local.model import EmotionModel
 from training import crops, export
 from training.dataset import Frame
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     faces = MUG_TAKES * (FRAMES_PER_TAKE + 1)  # and one onset as neutral
     results = {
         "date": date.today().isoformat(),
-        "machine": machine(),
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "torch": str(torch.__version__),
         "crops_per_second": round(crop_rate, 1),
         "faces_learnt_per_second": round(fit_rate),
