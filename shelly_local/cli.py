@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from shelly_local import __version__
-from shelly_local.commands import benchmark, classify, models, train, web
+from shelly_local.commands import benchmark, classify, models, serve, train, web
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
 
@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     classify.add_parser(subparsers)
     web.add_parser(subparsers)
+    serve.add_parser(subparsers)
     models.add_parser(subparsers)
     train.add_parser(subparsers)
     benchmark.add_parser(subparsers)

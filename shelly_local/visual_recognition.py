@@ -207,6 +207,14 @@ class VisualRecognition(CustomClassifierCalls):
             response=contract.classified_images(outcomes, ids, limit, warnings, entries)
         )
 
+    def load(self) -> None:
+        """Load the model now instead of at the first call, as a server does.
+
+        Raises:
+            ShellyError: it cannot be loaded, or the backend cannot be opened.
+        """
+        _ = self._classifier
+
     def set_service_url(self, service_url: str) -> None:
         """Accepted and unused: there is no service."""
 

@@ -7,16 +7,22 @@ cookie exists, and nothing about a photo is logged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
 from shelly_local.images import MAX_FILE_BYTES
+from shelly_local.server import requestlog
+from shelly_local.server.api import create_api, mounted
+from shelly_local.server.forms import MAX_BODY_BYTES as MAX_API_BODY_BYTES
+from shelly_local.server.gate import MAX_WAIT, Gate
 
-from . import operations, problems, requestlog, security, views
+from . import operations, problems, security, views
 from .advice import Adviser
-from .gate import MAX_WAIT, Gate
 from .offered import LOCAL, Classifier, Offers
+
+if TYPE_CHECKING:
+    from shelly_local.visual_recognition import VisualRecognition
 
 __all__ = ["DEFAULT_THREADS", "MAX_BODY_BYTES", "Classifier", "create_app"]
 
@@ -32,6 +38,7 @@ QUEUE_FACTOR = 2
 def create_app(
     classifier: Classifier | Mapping[str, Classifier] | None = None,
     config: Mapping[str, Any] | None = None,
+    recognition: VisualRecognition | None = None,
 ) -> Flask:
     """Build the application.
 
@@ -45,7 +52,10 @@ def create_app(
             ``THREADS``, how many photos are classified at once; ``QUEUE``, how many may
             wait, twice ``THREADS`` by default; ``MAX_WAIT``, for how many seconds;
             ``REQUEST_LOG``, ``"text"`` or ``"json"``
-            for one line per request on standard error, None for none.
+            for one line per request on standard error, None for none; ``API_KEY`` and
+            ``ALLOWED_ORIGINS`` of ``shelly_local.server.create_api``.
+        recognition: answers IBM's calls on the same port, beside the page; None leaves
+            them out.
 
     Returns:
         The WSGI application, ready to serve.
@@ -65,6 +75,9 @@ def create_app(
         QUEUE=None,
         MAX_WAIT=MAX_WAIT,
         REQUEST_LOG=None,
+        API_KEY=None,
+        ALLOWED_ORIGINS=(),
+        API_BODY_BYTES=0,
     )
     app.config.from_mapping(config or {})
     if app.config["QUEUE"] is None:
@@ -83,8 +96,18 @@ def create_app(
     problems.register(app)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(operations.blueprint)
-    # Further interfaces on the same port register here, behind the same checks.
+    if recognition is not None:
+        api = create_api(recognition, _api_config(app), app.extensions["gate"])
+        app.extensions["api"] = api
+        # Beside the page, not behind it: the API has checks and error shapes of its own.
+        app.wsgi_app = mounted(app.wsgi_app, api)  # type: ignore[assignment,method-assign]
+        app.config["API_BODY_BYTES"] = MAX_API_BODY_BYTES
     return app
+
+
+def _api_config(app: Flask) -> dict[str, Any]:
+    names = ("API_KEY", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "REQUEST_LOG")
+    return {name: app.config[name] for name in names}
 
 
 def _backends(

@@ -21,6 +21,7 @@ from shelly_local.errors import (
     TooManyPixelsError,
 )
 from shelly_local.images import MAX_FILE_BYTES
+from shelly_local.server.gate import BusyError
 
 GENERAL_ERROR = "Something went wrong inside Shelly. Please try again."
 TOO_LARGE = (
@@ -44,7 +45,6 @@ class Problem(Exception):  # noqa: N818 - it is the caller's problem, not always
         status: the HTTP status.
         message: a short constant for programs, such as ``"no-face"``.
         description: one sentence or two for people.
-        retry_after: seconds after which to ask again; None where that would not help.
     """
 
     def __init__(
@@ -52,19 +52,17 @@ class Problem(Exception):  # noqa: N818 - it is the caller's problem, not always
         status: HTTPStatus,
         message: str,
         description: str,
-        *,
-        retry_after: int | None = None,
     ) -> None:
         super().__init__(description)
         self.status = status
         self.message = message
         self.description = description
-        self.retry_after = retry_after
 
 
 def register(app: Flask) -> None:
     """Let the application answer all failures in JSON."""
     app.register_error_handler(Problem, _problem)
+    app.register_error_handler(BusyError, _busy)
     app.register_error_handler(ImageError, _unusable_picture)
     app.register_error_handler(MissingExtraError, _unusable_picture)
     app.register_error_handler(BackendError, _backend_failure)
@@ -79,9 +77,12 @@ def _answer(status: int, message: str, description: str) -> Response:
 
 
 def _problem(problem: Problem) -> ResponseReturnValue:
-    answer = _answer(problem.status, problem.message, problem.description)
-    if problem.retry_after is not None:
-        answer.headers["Retry-After"] = str(problem.retry_after)  # RFC 9110, section 10.2.3
+    return _answer(problem.status, problem.message, problem.description)
+
+
+def _busy(error: BusyError) -> ResponseReturnValue:
+    answer = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "busy", error.description)
+    answer.headers["Retry-After"] = str(error.retry_after)  # RFC 9110, section 10.2.3
     return answer
 
 

@@ -1,44 +1,23 @@
-"""Serve the application with Waitress, a production WSGI server."""
+"""Serve the page with Waitress, a production WSGI server."""
 
 from __future__ import annotations
 
-import ipaddress
-import logging
-import signal
-import threading
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import waitress
 from flask import Flask
 
-from shelly_local.errors import ShellyError
+from shelly_local.server import serving
+from shelly_local.server.serving import addresses, is_loopback
 
 from .security import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
-    from .gate import Gate
+    from shelly_local.server.gate import Gate
+
+__all__ = ["addresses", "create_server", "is_loopback", "serve"]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4000
-#: Threads beyond those that classify or wait for their turn: for pages, health checks, and
-#: for saying that Shelly is busy.
-SPARE_THREADS = 2
-#: Connections at once. Each may hold one body in memory.
-MAX_CONNECTIONS = 64
-#: Seconds after which a connection that sends nothing is closed.
-IDLE_TIMEOUT = 30
-#: Largest answer kept in memory, in bytes: far more than any; beyond it Waitress would
-#: write it to a temporary file.
-MAX_ANSWER_BYTES = 256 * 2**20
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is reachable from this machine only."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def create_server(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> Any:
@@ -59,35 +38,17 @@ def create_server(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT
     Raises:
         ShellyError: the address cannot be listened on, or a number is out of range.
     """
-    if not 0 <= port <= 65535:
-        raise ShellyError(f"the port must lie in 0..65535, got {port}")
     if app.config["ALLOWED_HOSTS"] is LOOPBACK_HOSTS:
         name = f"[{host.strip('[]')}]" if ":" in host else host.lower()
         app.config["ALLOWED_HOSTS"] = (*LOOPBACK_HOSTS, name) if is_loopback(host) else None
-
-    # A warning for each request that has to wait a moment helps nobody.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        if api := app.extensions.get("api"):
+            api.config["ALLOWED_HOSTS"] = app.config["ALLOWED_HOSTS"]
     gate: Gate = app.extensions["gate"]
-    # Waitress refuses larger bodies in plain text before reading them; up to twice the
-    # limit it lets the application explain itself in JSON.
-    body_bytes = 2 * int(app.config["MAX_CONTENT_LENGTH"])
-    try:
-        return waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=gate.active + gate.waiting + SPARE_THREADS,
-            connection_limit=MAX_CONNECTIONS,
-            channel_timeout=IDLE_TIMEOUT,
-            max_request_body_size=body_bytes,
-            # Beyond these sizes Waitress writes a body to a temporary file; a photo must
-            # never reach the disk.
-            inbuf_overflow=body_bytes,
-            outbuf_overflow=MAX_ANSWER_BYTES,
-            ident=None,
-        )
-    except (OSError, ValueError) as error:
-        raise ShellyError(f"cannot listen on {host}, port {port}: {error}") from error
+    # Up to twice the limit the application explains itself in its own words.
+    body_bytes = max(2 * int(app.config["MAX_CONTENT_LENGTH"]), app.config["API_BODY_BYTES"])
+    return serving.bind(
+        app, host, port, threads=gate.active + gate.waiting, max_body_bytes=body_bytes
+    )
 
 
 def serve(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
@@ -97,30 +58,4 @@ def serve(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> Non
     errors are those of `create_server`. Prints the address to open.
     """
     server = create_server(app, host, port)
-    previous = None
-    if threading.current_thread() is threading.main_thread():
-        previous = signal.signal(signal.SIGTERM, _stop)
-    try:
-        for address, actual_port in addresses(server):
-            print(
-                f"Shelly is at http://{address}:{actual_port}/ (stop her with Ctrl-C)", flush=True
-            )
-        # Waitress ends run() on SystemExit and KeyboardInterrupt, after letting the
-        # requests under way finish.
-        server.run()
-    finally:
-        server.close()
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
-
-
-def addresses(server: Any) -> list[tuple[str, int]]:
-    """The ``(host, port)`` pairs a server of `create_server` listens on."""
-    listeners = getattr(server, "effective_listen", None) or [
-        (server.effective_host, server.effective_port)
-    ]
-    return [(f"[{host}]" if ":" in host else host, int(port)) for host, port in listeners]
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
+    serving.serve(server, lambda url: f"Shelly is at {url} (stop her with Ctrl-C)")

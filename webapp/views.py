@@ -10,8 +10,8 @@ from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from shelly_local.results import CLASSES
+from shelly_local.server.gate import Gate
 
-from .gate import Gate
 from .people import add_advice, crops, describe
 from .problems import Problem
 from .question import read_after, read_language, read_question

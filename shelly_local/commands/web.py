@@ -13,6 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from shelly_local.commands.serve import (
+    API_SETTINGS,
+    add_api_arguments,
+    add_argument,
+    finish,
+    open_recognition,
+)
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
 from shelly_local.settings import Setting, any_text, host_name, one_of, resolve, whole_number
@@ -35,7 +42,7 @@ MODEL = Setting("model", Path)
 THREADS = Setting("threads", whole_number(1), DEFAULT_THREADS)
 ALLOWED_HOST = Setting("allowed-host", host_name, (), many=True)
 LOG_FORMAT = Setting("log-format", one_of("none", "text", "json"), "none")
-SETTINGS = (HOST, PORT, BACKEND, MODEL, THREADS, ALLOWED_HOST, LOG_FORMAT)
+SETTINGS = (HOST, PORT, BACKEND, MODEL, THREADS, ALLOWED_HOST, LOG_FORMAT, *API_SETTINGS)
 
 DESCRIPTION = """\
 Serve Shelly's page: show her a photo of your face and she gives you a more or less
@@ -53,6 +60,9 @@ examples:
                                     the same, under this name only
   shelly web --backend local,rekognition
                                     the page lets people choose; the first is the default
+
+Programs written for IBM Watson Visual Recognition are answered on the same port, by the
+local model; `shelly serve --help` has more about them.
 
 Every setting can also come from the environment (SHELLY_PORT=8080) or from a TOML file
 (port = 8080, at the top or under [web]); a flag beats the environment, and that the file.
@@ -72,13 +82,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
 
     def add(setting: Setting, metavar: str, text: str) -> None:
-        parser.add_argument(
-            f"--{setting.name}",
-            metavar=metavar,
-            type=setting.argument,
-            action="append" if setting.many else "store",
-            help=text,
-        )
+        add_argument(parser, setting, metavar, text)
 
     add(HOST, "HOST", f"address to listen on (default: {DEFAULT_HOST}, this machine only)")
     add(PORT, "PORT", f"port to listen on, 0 to {MAX_PORT} (default: {DEFAULT_PORT})")
@@ -106,6 +110,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "one line per request on standard error, without anything about photos: text, json "
         "or none (default: none)",
     )
+    add_api_arguments(parser)
     parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(execute=execute)
@@ -128,6 +133,14 @@ def execute(arguments: argparse.Namespace) -> int:
             "photos to it; there is no password and no encryption"
         )
     backends = _open_backends(settings["backend"], settings["model"])
+    recognition = None
+    if loopback or settings["apikey"]:
+        recognition = open_recognition(settings, classifier=backends[LOCAL].classifier)
+    else:
+        complain(
+            "warning: programs written for Watson are not answered; set SHELLY_APIKEY to a key "
+            "of your choice for that"
+        )
     try:
         app = webapp.create_app(
             backends,
@@ -135,7 +148,10 @@ def execute(arguments: argparse.Namespace) -> int:
                 "ALLOWED_HOSTS": _allowed_hosts(host, settings["allowed_host"], loopback),
                 "THREADS": settings["threads"],
                 "REQUEST_LOG": None if settings["log_format"] == "none" else settings["log_format"],
+                "API_KEY": settings["apikey"],
+                "ALLOWED_ORIGINS": settings["allowed_origin"],
             },
+            recognition,
         )
         if arguments.open:
             port = port or _free_port()
@@ -144,6 +160,8 @@ def execute(arguments: argparse.Namespace) -> int:
         with suppress(KeyboardInterrupt):  # one that comes before serve() listens for it
             server.serve(app, host, port)  # prints the address
     finally:
+        if recognition is not None:
+            finish(recognition)
         for backend in backends.values():
             backend.close()
     return 0

@@ -5,14 +5,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 
-from .problems import Problem
+from shelly_local.errors import ShellyError
 
 #: Seconds a photo waits for its turn: longer than one classification, shorter than patience.
 MAX_WAIT = 10.0
 #: Seconds after which a refused client may come again; a photo takes less.
 RETRY_AFTER = 2
+
+
+class BusyError(ShellyError):
+    """Too many photos at once.
+
+    Attributes:
+        retry_after: seconds after which to come again.
+    """
+
+    code = 503
+    error_id = "busy"
+    retry_after = RETRY_AFTER
+
+    def __init__(self) -> None:
+        super().__init__("I am looking at as many photos as I can. Please try again in a moment.")
 
 
 class Gate:
@@ -36,25 +50,16 @@ class Gate:
         """Hold a turn for the time of a ``with`` block.
 
         Raises:
-            Problem: the queue is full, or the turn did not come in time.
+            BusyError: the queue is full, or the turn did not come in time.
         """
         if not self._places.acquire(blocking=False):
-            raise _busy()
+            raise BusyError
         try:
             if not self._turns.acquire(timeout=self._max_wait):
-                raise _busy()
+                raise BusyError
             try:
                 yield
             finally:
                 self._turns.release()
         finally:
             self._places.release()
-
-
-def _busy() -> Problem:
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "busy",
-        "I am looking at as many photos as I can. Please try again in a moment.",
-        retry_after=RETRY_AFTER,
-    )

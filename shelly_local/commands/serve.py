@@ -1,0 +1,273 @@
+"""``shelly serve``: IBM Watson Visual Recognition v3 over HTTP, answered on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from shelly_local.errors import ShellyError
+from shelly_local.output import complain
+from shelly_local.settings import (
+    Setting,
+    any_text,
+    host_name,
+    one_of,
+    resolve,
+    whole_number,
+    yes_or_no,
+)
+
+if TYPE_CHECKING:
+    from shelly_local.visual_recognition import VisualRecognition
+
+DEFAULT_HOST = "127.0.0.1"
+#: One beyond that of the page.
+DEFAULT_PORT = 4001
+DEFAULT_THREADS = 4
+MAX_PORT = 65535
+
+HOST = Setting("host", any_text, DEFAULT_HOST)
+PORT = Setting("port", whole_number(0, MAX_PORT), DEFAULT_PORT)
+BACKEND = Setting("backend", any_text)
+MODEL = Setting("model", Path)
+DATA_DIR = Setting("data-dir", Path)
+THREADS = Setting("threads", whole_number(1), DEFAULT_THREADS)
+APIKEY = Setting("apikey", any_text)
+ALLOW_URL = Setting("allow-url", one_of("no", "public", "loopback"), "no")
+CLASSIFIER_ALIAS = Setting("classifier-alias", any_text, (), many=True)
+ALLOWED_HOST = Setting("allowed-host", host_name, (), many=True)
+ALLOWED_ORIGIN = Setting("allowed-origin", any_text, (), many=True)
+WITHOUT_KEY = Setting("without-key", yes_or_no, False)
+LOG_FORMAT = Setting("log-format", one_of("none", "text", "json"), "none")
+#: What the API has to be told wherever it is served; ``shelly web`` has them, too.
+API_SETTINGS = (DATA_DIR, APIKEY, ALLOW_URL, CLASSIFIER_ALIAS, ALLOWED_ORIGIN)
+SETTINGS = (
+    *(HOST, PORT, BACKEND, MODEL, THREADS, ALLOWED_HOST, WITHOUT_KEY, LOG_FORMAT),
+    *API_SETTINGS,
+)
+
+DESCRIPTION = """\
+Answer programs written for IBM Watson Visual Recognition v3: classify photos, create
+classifiers of your own from zip files of pictures. Programs change their URL, and
+nothing else. Photos are not stored.
+"""
+
+EXAMPLES = """\
+examples:
+  shelly serve                      http://127.0.0.1:4001, for this machine, without a key
+  SHELLY_APIKEY=... shelly serve    the same, with a key
+  SHELLY_APIKEY=... shelly serve --host 0.0.0.0
+                                    for everyone in your network who has the key
+  shelly serve --classifier-alias DefaultCustomModel_1997094634
+                                    answer to the id that a program asks for
+  shelly serve --allow-url public   fetch pictures by their address, too
+  curl -F images_file=@photo.jpg -F threshold=0.6 \\
+      'http://127.0.0.1:4001/v3/classify?version=2018-03-19'
+
+Every setting can also come from the environment (SHELLY_PORT=8080) or from a TOML file
+(port = 8080, at the top or under [serve]); a flag beats the environment, and that the file.
+The key has no flag, because other users of a machine see the flags of its programs.
+Ctrl-C stops the server after trainings under way; a second one stops these, too.
+Exit codes: 0 stopped, 1 cannot start, 2 wrong usage.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``shelly serve`` to the parser of ``shelly``."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="answer programs written for IBM Watson Visual Recognition",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_argument(
+        parser, HOST, "HOST", f"address to listen on (default: {DEFAULT_HOST}, this machine only)"
+    )
+    add_argument(
+        parser, PORT, "PORT", f"port to listen on, 0 to {MAX_PORT} (default: {DEFAULT_PORT})"
+    )
+    add_argument(parser, BACKEND, "NAME", "who classifies: local, or a cloud (default: local)")
+    add_argument(
+        parser, MODEL, "DIR", "folder of the emotion model (default: the one that comes along)"
+    )
+    add_api_arguments(parser)
+    add_argument(
+        parser,
+        THREADS,
+        "N",
+        f"how many requests are classified at the same time (default: {DEFAULT_THREADS})",
+    )
+    add_argument(
+        parser,
+        ALLOWED_HOST,
+        "NAME",
+        "name under which the server may be asked for; repeatable (default: any where --host is "
+        "not this machine only)",
+    )
+    parser.add_argument(
+        "--without-key",
+        action="store_const",
+        const=True,
+        help="allow --host on an address that others reach without a key",
+    )
+    add_argument(
+        parser,
+        LOG_FORMAT,
+        "FORMAT",
+        "one line per request on standard error, without anything about photos: text, json or "
+        "none (default: none)",
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
+    parser.set_defaults(execute=execute)
+
+
+def add_argument(
+    parser: argparse.ArgumentParser, setting: Setting, metavar: str, text: str
+) -> None:
+    """Add the flag of a setting."""
+    parser.add_argument(
+        f"--{setting.name}",
+        metavar=metavar,
+        type=setting.argument,
+        action="append" if setting.many else "store",
+        help=text,
+    )
+
+
+def add_api_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that ``shelly serve`` and ``shelly web`` have for the API."""
+    add_argument(
+        parser,
+        DATA_DIR,
+        "DIR",
+        "folder of the custom classifiers (default: shelly-local in the user's data folder)",
+    )
+    add_argument(
+        parser,
+        ALLOW_URL,
+        "WHICH",
+        "whether the API fetches pictures by their url: no, public (addresses of the public "
+        "internet) or loopback (this machine's own, too) (default: no)",
+    )
+    add_argument(
+        parser,
+        CLASSIFIER_ALIAS,
+        "ID",
+        "further id of the built-in classifier, such as one that a program asks for; repeatable",
+    )
+    add_argument(
+        parser,
+        ALLOWED_ORIGIN,
+        "URL",
+        "web site, such as https://shelly.example, whose pages may see and change custom "
+        "classifiers without a key; repeatable",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Answer until Ctrl-C or SIGTERM.
+
+    Raises:
+        ShellyError: a setting is unusable, the model or the custom classifiers cannot be
+            loaded, or the address cannot be used.
+    """
+    settings = resolve(SETTINGS, vars(arguments), table="serve")
+    # Flask and the model runtime take time to load; --help needs neither.
+    from shelly_local.server import serving
+    from shelly_local.server.api import LOOPBACK_HOSTS, QUEUE_FACTOR, create_api
+    from shelly_local.server.forms import MAX_BODY_BYTES
+
+    host, key = settings["host"], settings["apikey"]
+    loopback = serving.is_loopback(host)
+    if not loopback:
+        _check_key(host, key, settings["without_key"])
+    recognition = open_recognition(
+        settings, model=settings["model"], backend=settings["backend"] or "local"
+    )
+    names = settings["allowed_host"]
+    allowed = None if not loopback and not names else (*LOOPBACK_HOSTS, *names)
+    if loopback:
+        allowed = tuple(dict.fromkeys((*(allowed or ()), host_name(host))))
+    threads = settings["threads"]
+    try:
+        recognition.load()
+        app = create_api(
+            recognition,
+            {
+                "API_KEY": key,
+                "ALLOWED_HOSTS": allowed,
+                "ALLOWED_ORIGINS": settings["allowed_origin"],
+                "THREADS": threads,
+                "REQUEST_LOG": None if settings["log_format"] == "none" else settings["log_format"],
+            },
+        )
+        server = serving.bind(
+            app, host, settings["port"],
+            threads=threads * (1 + QUEUE_FACTOR), max_body_bytes=MAX_BODY_BYTES,
+        )  # fmt: skip
+        with suppress(KeyboardInterrupt):
+            serving.serve(
+                server,
+                lambda url: f"Watson Visual Recognition v3 is at {url} (stop it with Ctrl-C)",
+            )
+    finally:
+        finish(recognition)
+    return 0
+
+
+def open_recognition(settings: dict[str, Any], **who: Any) -> VisualRecognition:
+    """What answers the API's calls.
+
+    Custom classifiers are opened now, so that trainings that a killed process left
+    unfinished are taken up.
+
+    Args:
+        settings: values of ``API_SETTINGS`` by key.
+        **who: ``model``, ``classifier`` and ``backend`` of ``VisualRecognition``.
+
+    Raises:
+        ShellyError: the model or the data folder cannot be used.
+    """
+    from shelly_local.visual_recognition import VisualRecognition
+
+    allow: dict[str, bool | Literal["loopback"]] = {
+        "no": False,
+        "public": True,
+        "loopback": "loopback",
+    }
+    recognition = VisualRecognition(
+        allow_url=allow[settings["allow_url"]],
+        classifier_aliases=settings["classifier_alias"],
+        data_dir=settings["data_dir"],
+        **who,
+    )
+    _ = recognition.custom_classifiers
+    return recognition
+
+
+def finish(recognition: VisualRecognition) -> None:
+    """End trainings: at once if the user presses Ctrl-C meanwhile."""
+    try:
+        recognition.close(wait=True)
+    except KeyboardInterrupt:
+        recognition.close(wait=False)
+
+
+def _check_key(host: str, key: str | None, without_key: bool) -> None:
+    """An address that others reach needs a key."""
+    if key:
+        complain(f"warning: with --host {host} the key crosses your network without encryption")
+    elif without_key:
+        complain(
+            f"warning: with --host {host} anyone in your network can classify pictures and see, "
+            "change and delete custom classifiers; there is no key and no encryption"
+        )
+    else:
+        raise ShellyError(
+            f"with --host {host} anyone in your network could use this server: set SHELLY_APIKEY "
+            "to a key of your choice, or add --without-key"
+        )

@@ -1,0 +1,222 @@
+"""What clients of IBM's service send: multipart forms in all their dialects, and queries.
+
+No part is ever written to disk, and none is judged by its file name or type: some clients send
+pictures without a file name, others JSON as text and text as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import Request
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from shelly_local.contract import request_error
+from shelly_local.detailed_response import ApiException
+
+#: IBM's limit of a whole call that trains, in bytes, and room for the form around it.
+MAX_BODY_BYTES = 256 * 1024 * 1024 + 1024 * 1024
+#: Parts of a form: a class is one, and a classifier has far fewer than this.
+MAX_PARTS = 1_000
+#: Longest value that is no file, in bytes.
+MAX_TEXT_BYTES = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
+_FORM = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a form.
+
+    Attributes:
+        name: the field.
+        data: its bytes.
+        filename: as it was sent; None if there is none.
+    """
+
+    name: str
+    data: bytes
+    filename: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The bytes as text.
+
+        Raises:
+            ApiException: 400, if they are too many for a value, or no UTF-8.
+        """
+        if len(self.data) > MAX_TEXT_BYTES:
+            raise request_error(
+                f"{self.name} is too long: {len(self.data)} bytes, of {MAX_TEXT_BYTES} allowed."
+            )
+        try:
+            return self.data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise request_error(f"{self.name} is no UTF-8 text.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A request's fields: parts of its body, and its query.
+
+    Attributes:
+        parts: in the order they came.
+        query: what stands in the address.
+    """
+
+    parts: Sequence[Part] = ()
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def files(self, name: str) -> list[Part]:
+        """Parts that hold a file, whether they have a file name or not.
+
+        An empty part without a name is how a web page sends "no file".
+        """
+        parts = (part for part in self.parts if part.name == name)
+        return [part for part in parts if part.data or part.filename]
+
+    def values(self, name: str) -> list[str] | None:
+        """All values of a field: of the body if it is there, else of the query.
+
+        Raises:
+            ApiException: 400, if one is no text.
+        """
+        sent = [part.text for part in self.parts if part.name == name]
+        return sent or list(self.query.get(name, ())) or None
+
+    def value(self, name: str) -> str | None:
+        """The last value of a field.
+
+        Raises:
+            ApiException: 400, if it is no text.
+        """
+        values = self.values(name)
+        return values[-1] if values else None
+
+
+def read_form(request: Request) -> Form:
+    """The fields of a request.
+
+    Raises:
+        ApiException: 400 for a body that cannot be read, 413 for one that is too large.
+    """
+    query = dict(request.args.lists())
+    content_type, options = parse_options_header(request.headers.get("Content-Type", ""))
+    if content_type == _MULTIPART:
+        boundary = options.get("boundary", "").encode("ascii", "replace")
+        if not boundary:
+            raise request_error("The multipart form has no boundary.")
+        return Form(tuple(_multipart(request, boundary)), query)
+    if content_type == _FORM:
+        body = b"".join(_chunks(request))
+        fields: MultiDict[str, str] = MultiDict(_urlencoded(body))
+        parts = [Part(name, value.encode()) for name, value in fields.items(multi=True)]
+        return Form(parts, query)
+    for chunk in _chunks(request):
+        if chunk.strip():
+            raise request_error(
+                f"The body must be {_MULTIPART}, got {content_type or 'no Content-Type'!r}.", 415
+            )
+    return Form((), query)
+
+
+def old_parameters(form: Form) -> dict[str, Any]:
+    """The JSON object in the field ``parameters``, as clients sent before April 2018.
+
+    Returns:
+        Its ``url``, ``classifier_ids``, ``owners`` and ``threshold``, those that are there.
+
+    Raises:
+        ApiException: 400, if it is no JSON object.
+    """
+    text = form.value("parameters")
+    if text is None or not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise request_error(f"parameters is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise request_error(f"parameters must be a JSON object, got {text[:40]!r}.")
+    names = ("url", "classifier_ids", "owners", "threshold")
+    return {name: found[name] for name in names if found.get(name) is not None}
+
+
+def _multipart(request: Request, boundary: bytes) -> Iterator[Part]:
+    decoder = MultipartDecoder(boundary, max_parts=MAX_PARTS)
+    name, filename, data = "", None, bytearray()
+    try:
+        for chunk in chain(_chunks(request), [None]):
+            decoder.receive_data(chunk)
+            event = decoder.next_event()
+            while not isinstance(event, NeedData | Epilogue):
+                if isinstance(event, Field | File):
+                    name = event.name
+                    filename = event.filename if isinstance(event, File) else None
+                elif isinstance(event, Data):
+                    data += event.data
+                    if not event.more_data:
+                        yield Part(name, bytes(data), filename)
+                        data = bytearray()
+                event = decoder.next_event()
+            if isinstance(event, Epilogue):
+                return
+    except (ValueError, LookupError, HTTPException) as error:
+        if isinstance(error, HTTPException) and error.code == 413:
+            raise request_error(f"The form has more than {MAX_PARTS} parts.", 413) from error
+        raise request_error("The multipart form is damaged or cut off.") from error
+
+
+def _urlencoded(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_PARTS)
+    except ValueError as error:
+        raise request_error("The form is damaged.") from error
+
+
+def _chunks(request: Request) -> Iterator[bytes]:
+    """The body in pieces, unpacked if it is compressed (RFC 9110, section 8.4)."""
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ("", "identity", "gzip"):
+        raise request_error(f"Content-Encoding must be gzip or identity, got {coding!r}.", 415)
+    stream = request.environ["wsgi.input"]
+    total = 0
+    # Bit 4 stands for a gzip header (zlib's manual, inflateInit2).
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS) if coding == "gzip" else None
+    left = int(request.environ.get("CONTENT_LENGTH") or 0)
+    while left > 0 and (raw := stream.read(min(_CHUNK_BYTES, left))):
+        left -= len(raw)
+        for piece in _inflated(inflater, raw) if inflater else (raw,):
+            total += len(piece)
+            if total > MAX_BODY_BYTES:
+                raise too_large()
+            yield piece
+    if left > 0 or (inflater and total and not inflater.eof):
+        raise request_error("The body was cut off.")
+
+
+def _inflated(inflater: Any, raw: bytes) -> Iterator[bytes]:
+    """Pieces of bounded size, however much a few bytes stand for."""
+    try:
+        while raw:
+            yield inflater.decompress(raw, _CHUNK_BYTES)
+            raw = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise request_error("The body is no gzip data.") from error
+
+
+def too_large() -> ApiException:
+    """The error of a body beyond all limits."""
+    return request_error(
+        f"File size limit exceeded. A request may have {MAX_BODY_BYTES >> 20} MB.", 413
+    )
