@@ -1,0 +1,206 @@
+"""Keys, tokens, hosts and web sites, at the real server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.watson_server import (
+    CLASSIFIERS,
+    CLASSIFY,
+    ROOT,
+    WatsonServer,
+    command,
+    part,
+    running,
+)
+
+KEY = "s3cret-Käse"
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
+    env = {"SHELLY_APIKEY": KEY}
+    with running(data_dir=tmp_path_factory.mktemp("data"), env=env) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
+    with running(data_dir=tmp_path_factory.mktemp("data")) as server:
+        yield server
+
+
+def basic(user: str, key: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{key}".encode()).decode()
+
+
+def token(server: WatsonServer, key: str = KEY, path: str = "/identity/token") -> dict[str, object]:
+    headers = {"Content-Type": "application/x-www-form-urlencoded",
+               "Authorization": "Basic Yng6Yng="}  # fmt: skip
+    body = (
+        "grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3Aapikey"
+        f"&apikey={key}&response_type=cloud_iam"
+    )
+    reply = server.ask("POST", path, body.encode(), headers)
+    assert reply.status == 200
+    answer: dict[str, object] = reply.json
+    return answer
+
+
+class TestKeys:
+    def test_the_key_as_a_password(self, locked: WatsonServer) -> None:
+        assert locked.get(CLASSIFIERS, Authorization=basic("apikey", KEY)).status == 200
+
+    @pytest.mark.parametrize("name", ["api_key", "apikey"])
+    def test_the_key_in_the_address(self, locked: WatsonServer, name: str) -> None:
+        assert locked.get(f"{CLASSIFIERS}&{name}=s3cret-K%C3%A4se").status == 200
+
+    @pytest.mark.parametrize("path", ["/identity/token", "/visual-recognition/api/identity/token"])
+    def test_a_token_for_the_key(self, locked: WatsonServer, path: str) -> None:
+        answer = token(locked, path=path)
+        access = str(answer["access_token"])
+        claims = json.loads(base64.urlsafe_b64decode(access.split(".")[1] + "=="))
+        assert abs(claims["iat"] - time.time()) < 60
+        assert claims["exp"] - claims["iat"] == answer["expires_in"] == 3600
+        assert answer["expiration"] == claims["exp"]
+        assert locked.get(CLASSIFIERS, Authorization=f"Bearer {access}").status == 200
+        assert locked.get(CLASSIFIERS, X_Watson_Authorization_Token=access).status == 200
+
+    def test_a_token_is_good_at_another_server_with_the_key(
+        self, locked: WatsonServer, tmp_path: Path
+    ) -> None:
+        access = token(locked)["access_token"]
+        with running(data_dir=tmp_path, env={"SHELLY_APIKEY": KEY}) as second:
+            assert second.get(CLASSIFIERS, Authorization=f"Bearer {access}").status == 200
+        with running(data_dir=tmp_path, env={"SHELLY_APIKEY": "another"}) as third:
+            assert third.get(CLASSIFIERS, Authorization=f"Bearer {access}").status == 401
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "",
+            basic("apikey", "wrong"),
+            basic("apikey", ""),
+            basic("me", KEY),
+            "Basic ###",
+            "Basic " + base64.b64encode(b"\xff\xfe:x").decode(),
+            "Bearer",
+            "Bearer x.y.z",
+            "Bearer " + KEY.encode("ascii", "ignore").decode(),
+            "Digest x",
+        ],
+    )
+    def test_a_wrong_key(self, locked: WatsonServer, header: str) -> None:
+        headers = {"Authorization": header} if header else {}
+        for reply in (
+            locked.get(CLASSIFIERS, **headers),
+            locked.send(CLASSIFY, part("images_file", b"x", "x.jpg"), headers=headers),
+        ):
+            assert reply.status == 401
+            assert reply.json == {"code": 401, "error": "Unauthorized"}
+            assert reply.headers["WWW-Authenticate"].startswith("Basic ")
+
+    def test_a_forged_token(self, locked: WatsonServer) -> None:
+        header, claims, signature = str(token(locked)["access_token"]).split(".")
+        later = json.loads(base64.urlsafe_b64decode(claims + "==")) | {"exp": 2**40}
+        forged = base64.urlsafe_b64encode(json.dumps(later).encode()).rstrip(b"=").decode()
+        none = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+        for text in (f"{header}.{forged}.{signature}", f"{none}.{claims}.", f"{none}.{forged}."):
+            assert locked.get(CLASSIFIERS, Authorization=f"Bearer {text}").status == 401
+
+    def test_no_token_for_a_wrong_key(self, locked: WatsonServer) -> None:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        reply = locked.ask("POST", "/identity/token", b"apikey=wrong", headers)
+        assert reply.json == {"code": 401, "error": "Unauthorized"}
+        reply = locked.ask("POST", "/identity/token", b"grant_type=password", headers)
+        assert (reply.status, reply.json["code"]) == (400, 400)
+
+    def test_health_and_document_need_no_key(self, locked: WatsonServer) -> None:
+        for path in ("/health", "/ready", "/openapi.json", "/"):
+            assert locked.get(path).status == 200
+
+    def test_without_a_key_everything_is_let_in(self, open_server: WatsonServer) -> None:
+        access = token(open_server, "any")["access_token"]
+        for header in (f"Bearer {access}", "Bearer x", basic("apikey", "any"), ""):
+            assert open_server.get(CLASSIFIERS, Authorization=header).status == 200
+
+
+class TestOthers:
+    def test_a_foreign_name(self, open_server: WatsonServer) -> None:
+        reply = open_server.get(CLASSIFIERS, Host="evil.example")
+        assert (reply.status, reply.json["code"]) == (403, 403)
+
+    def test_a_foreign_page_may_classify_and_nothing_else(
+        self, open_server: WatsonServer, smiling_photo: Path
+    ) -> None:
+        foreign = {"Origin": "https://evil.example"}
+        picture = part("images_file", smiling_photo.read_bytes(), "me.jpg")
+        assert open_server.send(CLASSIFY, picture, headers=foreign).status == 200
+        for method, path in (
+            ("GET", CLASSIFIERS),
+            ("POST", CLASSIFIERS),
+            ("DELETE", "/v3/classifiers/x_123456789?version=2018-03-19"),
+            ("DELETE", "/v3/user_data?version=2018-03-19&customer_id=x"),
+        ):
+            assert open_server.ask(method, path, headers=foreign).status == 403
+        own = {"Origin": open_server.url}
+        assert open_server.ask("GET", CLASSIFIERS, headers=own).status == 200
+
+    def test_with_the_key_any_page_may(self, locked: WatsonServer) -> None:
+        headers = {"Origin": "https://mine.example", "Authorization": basic("apikey", KEY)}
+        assert locked.ask("GET", CLASSIFIERS, headers=headers).status == 200
+
+    def test_a_page_that_is_allowed(self, tmp_path: Path) -> None:
+        with running("--allowed-origin", "https://mine.example", data_dir=tmp_path) as server:
+            for origin, status in (("https://mine.example", 200), ("https://evil.example", 403)):
+                assert server.ask("GET", CLASSIFIERS, headers={"Origin": origin}).status == status
+
+
+class TestOtherAddresses:
+    def test_refused_without_a_key(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            command("--host", "0.0.0.0", data_dir=tmp_path),
+            cwd=ROOT, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "SHELLY_APIKEY" in done.stderr
+        assert "--without-key" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("options", "env"), [((), {"SHELLY_APIKEY": KEY}), (("--without-key",), {})]
+    )
+    def test_with_a_key_or_if_insisted_on(
+        self, tmp_path: Path, options: tuple[str, ...], env: dict[str, str]
+    ) -> None:
+        with running("--host", "0.0.0.0", *options, data_dir=tmp_path, env=env) as server:
+            server.authority = server.authority.replace("0.0.0.0", "127.0.0.1")
+            headers = {"Host": "shelly.lan", "Authorization": basic("apikey", KEY)}
+            assert server.ask("GET", CLASSIFIERS, headers=headers).status == 200
+
+
+def test_the_key_is_nowhere_to_be_seen(tmp_path: Path, smiling_photo: Path) -> None:
+    process = subprocess.Popen(
+        [*command("--log-format", "json", data_dir=tmp_path)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "SHELLY_APIKEY": "s3cret"},
+    )  # fmt: skip
+    assert process.stdout
+    line = process.stdout.readline()
+    server = WatsonServer(process, line.split(" at ")[1].split()[0].rstrip("/"))
+    server.get(f"{CLASSIFIERS}&api_key=s3cret")
+    picture = part("images_file", smiling_photo.read_bytes(), "private-name.jpg")
+    server.send(CLASSIFY, picture, headers={"Authorization": basic("apikey", "s3cret")})
+    process.terminate()
+    output, log = process.communicate(timeout=60)
+    paths = [json.loads(entry)["path"] for entry in log.splitlines()]
+    assert paths == ["/v3/classifiers", "/v3/classify"]
+    for secret in ("s3cret", basic("apikey", "s3cret"), "private-name", "happiness"):
+        assert secret not in line + output + log
