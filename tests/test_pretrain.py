@@ -41,6 +41,7 @@ def targets(faces: Faces, **changes: float | torch.Tensor) -> torch.Tensor:
         "balance": 0.0,
         "label_share": 0.0,
         "rare_label_share": 0.0,
+        "smile_label_share": 0.0,
         "label_smoothing": 0.0,
     }
     data = prepare(faces, None, torch.device("cpu"), **(settings | changes))  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ def prepare(
     balance: float,
     label_share: float,
     rare_label_share: float,
+    smile_label_share: float,
     label_smoothing: float,
     teachers: Tensor | None = None,
     teacher_share: float = 0.0,
@@ -62,6 +63,7 @@ def prepare(
         label_share: share of the 2013 label in the target, the rest are votes.
         rare_label_share: the same where that label is one of ``RARE_CLASSES`` and at least
             one person voted for it.
+        smile_label_share: the same where that label is happiness: faint smiles.
         label_smoothing: share of the uniform distribution mixed in.
         teachers: float (N, 7), probabilities of other models, or None.
         teacher_share: share of them in the target.
@@ -72,10 +74,11 @@ def prepare(
     votes, counts = (torch.from_numpy(array) for array in faces.soft_targets())
     labels = F.one_hot(torch.from_numpy(faces.labels), votes.shape[1]).float()
     shares = torch.full((len(labels), 1), label_share)
-    for name in RARE_CLASSES:
+    for name in (*RARE_CLASSES, "happiness"):
         column = CLASSES.index(name)
         chosen = (torch.from_numpy(faces.labels) == column) & (votes[:, column] > 0)
-        shares[chosen] = max(rare_label_share, label_share)
+        share = smile_label_share if name == "happiness" else rare_label_share
+        shares[chosen] = max(share, label_share)
     targets = votes * (1 - shares) + labels * shares
     for column, name in enumerate(CLASSES):
         if not bool((targets[:, column] * counts > 0).any()):

@@ -74,7 +74,8 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         value = getattr(arguments, name)
         if value not in allowed:
             parser.error(f"unknown {name} {value!r}; choose from {', '.join(allowed)}")
-    for name in ("label_share", "rare_label_share", "label_smoothing", "teacher_share"):
+    shares = [field.name for field in fields(settings) if field.name.endswith("_share")]
+    for name in (*shares, "label_smoothing"):
         value = getattr(arguments, name)
         if not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")

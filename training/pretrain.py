@@ -77,6 +77,9 @@ class Settings:
     #: The same for pictures labelled disgust or fear in 2013 of which one voter at least says
     #: so, too: FER+ has few of them.
     rare_label_share: float = 0.2
+    #: The same for pictures labelled happiness: most voters call a faint smile neutral, and
+    #: people who smile at a camera expect that it is seen.
+    smile_label_share: float = 0.3
     #: Share of a uniform distribution mixed into the votes; they are soft enough.
     label_smoothing: float = 0.0
     #: Model directories, separated by commas, whose mean answer is mixed into the votes
@@ -243,6 +246,7 @@ def train(
         balance=settings.balance,
         label_share=settings.label_share,
         rare_label_share=settings.rare_label_share,
+        smile_label_share=settings.smile_label_share,
         label_smoothing=settings.label_smoothing,
         teachers=teachers,
         teacher_share=settings.teacher_share,
