@@ -28,8 +28,9 @@ def faces(count: int = 2) -> torch.Tensor:
 def write(network: torch.nn.Module, name: str, folder: Path) -> Path:
     settings = {"network": name, "alignment": "none"}
     export.write_model(
-        network, folder, temperature=1.5, command="test", settings=settings, metrics={}
-    )
+        network, folder, faces=faces().byte(), temperature=1.5, command="test",
+        settings=settings, metrics={},
+    )  # fmt: skip
     return folder
 
 

@@ -57,6 +57,20 @@ def test_the_label_of_2013_is_mixed_in_where_it_names_a_rare_class() -> None:
     assert torch.equal(mixed[:7], plain[:7]), "where all agree nothing changes"
 
 
+def test_faint_smiles_lean_on_the_label_of_2013() -> None:
+    """Of two pictures that look alike to the voters, the one found as happy counts as happier."""
+    happy, neutral = CLASSES.index("happiness"), CLASSES.index("neutral")
+    plain = every_class()
+    faces = Faces(
+        np.concatenate([plain.images, plain.images[:2]]),
+        np.append(plain.labels, [happy, neutral]),
+        np.concatenate([plain.votes, [voted(neutral=7, happiness=3)] * 2]),
+    )
+    smiling, other = targets(faces, smile_label_share=0.3)[-2:]
+    assert smiling[happy].item() == pytest.approx(0.3 * 0.7 + 0.3)
+    assert other[happy].item() == pytest.approx(0.3)
+
+
 def test_teachers_and_votes_share_the_target() -> None:
     teachers = torch.full((8, 7), 1 / 7)
     mixed = targets(every_class(), teachers=teachers, teacher_share=0.7)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +118,28 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert pretrain.main([*options(data, tmp_path), "--learning-rate", "1e30"]) == 1
     assert "lower --learning-rate" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
+
+
+def test_a_full_disk_leaves_the_old_model_as_it_was(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    """No file of the run may grow beyond a limit that its checkpoint needs."""
+    shutil.copytree(trained / "model", tmp_path / "model")
+    limited = (
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "runpy.run_module('training.pretrain', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *options(data, tmp_path, epochs=1)],
+        cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("checkpoint.*"))
+    assert EmotionModel(tmp_path / "model").classes == EmotionModel(trained / "model").classes
 
 
 def test_a_wrong_data_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

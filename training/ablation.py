@@ -36,6 +36,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "classes not balanced": {"balance": 0.0},
     "classes balanced in full": {"balance": 1.0},
     "no label of 2013 for rare classes": {"rare_label_share": 0.0},
+    "no label of 2013 for faint smiles": {"smile_label_share": 0.0},
     "2 % label smoothing": {"label_smoothing": 0.02},
     "no average of the weights": {"ema_decay": 0.0},
     "no weight decay": {"weight_decay": 0.0},
@@ -53,12 +54,10 @@ def run_row(
         ``ferplus``, ``macro_recall``, ``agreed`` and ``fer2013``: accuracies and the mean
         recall over classes, 0..1.
     """
-    model, temperature, _ = pretrain.train(
-        data, out, settings, world, compiled=compiled, cache=out.parent
-    )
+    trained = pretrain.train(data, out, settings, world, compiled=compiled, cache=out.parent)
     export.write_model(
-        model.cpu(), out / "model", temperature=temperature, command="python -m training.ablation",
-        settings=asdict(settings), metrics={},
+        trained.model.cpu(), out / "model", faces=trained.faces, temperature=trained.temperature,
+        command="python -m training.ablation", settings=asdict(settings), metrics={},
     )  # fmt: skip
     faces = fer2013.load(data, "public")
     if settings.limit:

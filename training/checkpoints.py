@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,12 @@ class TrainingState:
 
 
 def save_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
-    """Write the state whole or not at all: a killed run never leaves half a file."""
-    partial = path.with_suffix(".partial")
+    """Write the state whole or not at all: a killed run never leaves half a file.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; an earlier checkpoint stays.
+    """
+    packed = io.BytesIO()  # written to a file by torch, a full disk would be a RuntimeError
     torch.save(
         {
             "settings": settings,
@@ -36,8 +41,14 @@ def save_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) 
             "optimiser": state.optimiser.state_dict(),
             "history": state.history,
         },
-        partial,
+        packed,
     )
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_bytes(packed.getbuffer())
+    except OSError:
+        partial.unlink(missing_ok=True)  # what there is of it takes the little room left
+        raise
     partial.replace(path)
 
 

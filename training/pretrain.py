@@ -92,6 +92,23 @@ class Settings:
     limit: int = 0
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        model: the averaged network.
+        temperature: fitted on the public part.
+        public: scores there, with that temperature.
+        faces: uint8 (N, 1, 48, 48), the faces of the public part as the model gets them.
+    """
+
+    model: nn.Module
+    temperature: float
+    public: Scores
+    faces: Tensor
+
+
 def best_precision(device: torch.device) -> str:
     """bfloat16 where the hardware multiplies it faster than float32."""
     if device.type == "cuda":
@@ -201,7 +218,7 @@ def train(
     *,
     compiled: bool = False,
     cache: Path | None = None,
-) -> tuple[nn.Module, float, Scores]:
+) -> Trained:
     """Train to the end (or go on from the checkpoint in ``out``).
 
     Args:
@@ -213,8 +230,7 @@ def train(
         cache: folder for the landmarks; None for ``out``.
 
     Returns:
-        The averaged network, the temperature fitted on the public part, and the scores
-        there with that temperature.
+        The averaged network and how it does on the public part.
     """
     parts = {name: fer2013.load(folder, name) for name in ("train", "public")}
     if settings.limit:
@@ -294,7 +310,7 @@ def train(
         plots.learning_curves(out / "history.csv", out / "curves.png")
     logits = networks.predict(state.average, public_pictures)
     temperature = fit_temperature(logits, truth)
-    return state.average, temperature, score(logits, truth, temperature)
+    return Trained(state.average, temperature, score(logits, truth, temperature), public_pictures)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -308,16 +324,18 @@ def main(argv: list[str] | None = None) -> int:
         world = distributed.join(arguments.device)
         if settings.precision == "auto":
             settings = replace(settings, precision=best_precision(world.device))
-        model, temperature, public = train(
+        trained = train(
             arguments.fer2013, arguments.out, settings, world, compiled=arguments.compile
         )
         if not world.is_main:
             return 0
         target = arguments.model or arguments.out / "model"
+        public = trained.public
         export.write_model(
-            model.cpu(),
+            trained.model.cpu(),
             target,
-            temperature=temperature,
+            faces=trained.faces,
+            temperature=trained.temperature,
             command=command_line(settings, Settings()),
             settings=asdict(settings),
             metrics={

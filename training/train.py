@@ -115,6 +115,7 @@ def run(arguments: argparse.Namespace, settings: FitSettings, world: World) -> N
     export.write_model(
         fitted.cpu(),
         out / "model",
+        faces=torch.from_numpy(faces.images[faces.found]).unsqueeze(1),
         temperature=temperature,
         command=result["run"]["command"],
         settings=start_model.description["training"]["settings"] | {"fit": asdict(settings)},
