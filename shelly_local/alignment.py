@@ -25,6 +25,16 @@ FER2013_TEMPLATE: NDArray[np.float64] = np.array(
 )
 
 
+def zoomed(template: ArrayLike, factor: float) -> NDArray[np.float64]:
+    """A template with the face larger, or smaller, about the middle of the picture.
+
+    Args:
+        template: (N, 2) in units of the picture's side.
+        factor: above 1 enlarges the face.
+    """
+    return (np.asarray(template, dtype=np.float64) - 0.5) * factor + 0.5
+
+
 def similarity_transform(source: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     """Least-squares similarity transform between point sets (Umeyama 1991).
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from shelly_local.alignment import FER2013_TEMPLATE
 from shelly_local.errors import ModelError
 from shelly_local.model import EmotionModel
 from training import export, networks
@@ -28,8 +29,8 @@ def faces(count: int = 2) -> torch.Tensor:
 def write(network: torch.nn.Module, name: str, folder: Path) -> Path:
     settings = {"network": name, "alignment": "none"}
     export.write_model(
-        network, folder, faces=faces().byte(), temperature=1.5, command="test",
-        settings=settings, metrics={},
+        network, folder, faces=faces().byte(), template=FER2013_TEMPLATE, temperature=1.5,
+        command="test", settings=settings, metrics={},
     )  # fmt: skip
     return folder
 

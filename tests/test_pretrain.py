@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
+from shelly_local.alignment import FER2013_TEMPLATE
 from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
 from training import ablation, fer2013, pretrain, quantise
@@ -163,6 +165,29 @@ def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert two == pytest.approx(one, rel=0.15)
     assert EmotionModel(tmp_path / "two" / "model").size == 48
+
+
+def test_another_round_begins_with_a_finished_model(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert pretrain.main(options(data, first)) == 0
+    again = [*options(data, second), "--init", str(first / "model")]
+    assert pretrain.main([*again, "--learning-rate", "0", "--epochs", "1"]) == 0
+    begun, ended = (load_file(run / "model" / "model.safetensors") for run in (first, second))
+    assert np.array_equal(begun["head.weight"], ended["head.weight"])
+    description = EmotionModel(second / "model").description["training"]
+    assert description["settings"]["init"] == "first/model"
+    assert str(tmp_path) not in description["command"]
+    other = [*again, "--network", "medium", "--out", str(tmp_path / "third")]
+    assert pretrain.main(other) == 1
+    assert "is a 'small' network, not 'medium'" in capsys.readouterr().err
+
+
+def test_a_zoom_enlarges_faces_in_training_and_in_use(data: Path, tmp_path: Path) -> None:
+    assert pretrain.main([*options(data, tmp_path), "--zoom", "1.2", "--epochs", "1"]) == 0
+    eyes = np.asarray(EmotionModel(tmp_path / "model").template)[:2, 0]
+    assert np.diff(eyes)[0] == pytest.approx(1.2 * np.diff(FER2013_TEMPLATE[:2, 0])[0], abs=1e-3)
 
 
 def test_wrong_choices_are_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

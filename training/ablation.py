@@ -17,7 +17,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from shelly_local.alignment import FER2013_TEMPLATE
 from shelly_local.errors import ModelError
 from shelly_local.model import EmotionModel
 
@@ -27,12 +26,13 @@ from .data import first
 from .distributed import World
 from .evaluate import score_fer2013
 from .landmarks import align_all, alignments, find_all
-from .pretrain import Settings
+from .settings import Settings
 
 #: A name for each row, and what it changes. None of them changes the number of epochs.
 ROWS: dict[str, dict[str, Any]] = {
     "base": {},
     "faces as they were cropped, not aligned": {"alignment": "none"},
+    "framed as FER2013 frames faces": {"zoom": 1.0},
     "classes not balanced": {"balance": 0.0},
     "classes balanced in full": {"balance": 1.0},
     "no label of 2013 for rare classes": {"rare_label_share": 0.0},
@@ -56,15 +56,16 @@ def run_row(
     """
     trained = pretrain.train(data, out, settings, world, compiled=compiled, cache=out.parent)
     export.write_model(
-        trained.model.cpu(), out / "model", faces=trained.faces, temperature=trained.temperature,
-        command="python -m training.ablation", settings=asdict(settings), metrics={},
+        trained.model.cpu(), out / "model", faces=trained.faces, template=trained.template,
+        temperature=trained.temperature, command="python -m training.ablation",
+        settings=asdict(settings), metrics={},
     )  # fmt: skip
     faces = fer2013.load(data, "public")
     if settings.limit:
         faces = first(faces, settings.limit)
     crops = faces.images
     if settings.alignment == "landmarks":
-        matrices = alignments(find_all(faces.images, out.parent), FER2013_TEMPLATE)
+        matrices = alignments(find_all(faces.images, out.parent), trained.template)
         crops = align_all(faces.images, matrices)[:, 0].numpy()
     scores = score_fer2013(EmotionModel(out / "model"), faces, crops)
     return {

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import ArrayLike
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save
 from torch import nn
 
-from shelly_local.alignment import FER2013_TEMPLATE
 from shelly_local.errors import ModelError
 from shelly_local.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
 from shelly_local.results import CLASSES
@@ -103,14 +103,16 @@ def export_onnx(network: nn.Module, file: Path, faces: torch.Tensor) -> float:
     return worst
 
 
-def load_network(folder: Path | None = None) -> nn.Module:
+def load_network(folder: Path | None = None, name: str | None = None) -> nn.Module:
     """The network of a model directory with its weights, to train on from.
 
     Args:
         folder: model directory; the bundled model by default.
+        name: of the network it must be; any by default.
 
     Raises:
-        ModelError: missing, damaged, of another input size, or without PyTorch weights.
+        ModelError: missing, damaged, another network, of another input size, or without
+            PyTorch weights.
     """
     folder = folder or bundled_model(DEFAULT_MODEL)
     description = read_description(folder / DESCRIPTION_FILE)
@@ -118,7 +120,10 @@ def load_network(folder: Path | None = None) -> nn.Module:
     if sides != [SIDE, SIDE]:
         raise ModelError(f"{folder} takes faces of {sides} pixels; training needs {SIDE}.")
     try:
-        network = networks.build(description["training"]["settings"]["network"])
+        found = description["training"]["settings"]["network"]
+        if name not in (None, found):
+            raise ModelError(f"{folder} is a {found!r} network, not {name!r}.")
+        network = networks.build(found)
         network.load_state_dict(load(load_weights(folder, description, "torch")))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} cannot be trained on from: {error}") from error
@@ -162,6 +167,7 @@ def write_model(
     folder: Path,
     *,
     faces: torch.Tensor,
+    template: ArrayLike,
     temperature: float,
     command: str,
     settings: dict[str, Any],
@@ -178,6 +184,7 @@ def write_model(
         network: on the CPU.
         folder: model directory, made if missing.
         faces: uint8 (N, 1, 48, 48), real faces; the first ``CHECKED_FACES`` check the export.
+        template: (5, 2), where faces have their landmarks, in units of the side.
         temperature: divides the logits.
         command: how to train it again.
         settings: of the training.
@@ -211,7 +218,7 @@ def write_model(
             "outputs": {"logits": "logits", "embedding": "embedding"},
             "normalisation": "inside the network: zero mean and unit variance per picture",
             "mirror": True,
-            "template": [[round(x, 4), round(y, 4)] for x, y in FER2013_TEMPLATE.tolist()],
+            "template": [[round(x, 4), round(y, 4)] for x, y in np.asarray(template)],
             "temperature": round(temperature, 4),
             "training": {
                 "data": data,

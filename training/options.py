@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .pretrain import Settings
+from .settings import Settings
 
 ALLOWED = {"alignment": ("landmarks", "none"), "precision": ("auto", "bfloat16", "float32")}
 EXAMPLES = """\
@@ -84,8 +82,18 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
     return arguments
 
 
+def without_folders(settings: Settings) -> Settings:
+    """The settings with the last two parts of each path: where one's files lie is private."""
+    return replace(
+        settings,
+        init="/".join(Path(settings.init).parts[-2:]),
+        teachers=",".join("/".join(Path(t).parts[-2:]) for t in settings.teachers.split(",")),
+    )
+
+
 def command_line(settings: Settings, default: Settings) -> str:
     """The command that gives this model again, with the options that are not the default."""
+    settings = without_folders(settings)
     options = [
         f" --{field.name.replace('_', '-')} {getattr(settings, field.name)}"
         for field in fields(settings)

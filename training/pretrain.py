@@ -3,8 +3,8 @@
     python -m training.pretrain --fer2013 DIR
     torchrun --nproc-per-node 2 -m training.pretrain --fer2013 DIR    # two GPUs
 
-Reads top to bottom: settings, data, one epoch, the schedule, the checkpoint, the export.
-Every setting stands in ``Settings`` with its reason. A killed run goes on from its last
+Reads top to bottom: data, one epoch, the schedule, the checkpoint, the export. Every setting
+stands in ``training/settings.py`` with its reason. A killed run goes on from its last
 finished epoch when the same command is given again, and ends with the same weights.
 """
 
@@ -18,12 +18,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from shelly_local.alignment import FER2013_TEMPLATE
+from shelly_local.alignment import FER2013_TEMPLATE, zoomed
 from shelly_local.errors import ModelError
 
 from . import distributed, export, fer2013, networks, plots
@@ -41,55 +43,8 @@ from .distillation import teacher_probabilities
 from .distributed import World
 from .landmarks import align_all, alignments, find_all
 from .metrics import Scores, fit_temperature, score
-from .options import command_line, parse
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides the resulting weights."""
-
-    #: Most accurate of those that answer within 6 ms on two cores (``training/README.md``).
-    network: str = "large"
-    #: Weights to begin with: "random", "default" (torchvision's own) or the path of a file.
-    init: str = "random"
-    #: Passes over the 27,700 pictures: a minute each on two cores with AMX, four without.
-    epochs: int = 40
-    #: Small enough that batch statistics still regularise, large enough to fill two cores.
-    batch_size: int = 128
-    #: Peak rate of SGD with Nesterov momentum, reached after the warm-up, then cosine to 0.
-    learning_rate: float = 0.1
-    warmup_epochs: float = 2.0
-    momentum: float = 0.9
-    #: "bfloat16" trains twice as fast where a GPU or the CPU's AMX computes it; "float32"
-    #: elsewhere; "auto" finds out. Weights and their average are float32 always.
-    precision: str = "auto"
-    #: On convolutions and the last layer only; not on biases and batch norm.
-    weight_decay: float = 5e-4
-    #: Exponential moving average of the weights, per step; averages about five epochs.
-    ema_decay: float = 0.999
-    #: "landmarks" aligns each face as photos are in use; "none" takes it as it was cropped.
-    alignment: str = "landmarks"
-    #: Pictures of rare classes count more, by (mean frequency / frequency) to this power:
-    #: 0 serves accuracy alone, 1 all classes alike.
-    balance: float = 0.35
-    #: Share of the 2013 label mixed into the votes: 1 trains on the labels of 2013 alone.
-    label_share: float = 0.0
-    #: The same for pictures labelled disgust or fear in 2013 of which one voter at least says
-    #: so, too: FER+ has few of them.
-    rare_label_share: float = 0.2
-    #: The same for pictures labelled happiness: most voters call a faint smile neutral, and
-    #: people who smile at a camera expect that it is seen.
-    smile_label_share: float = 0.3
-    #: Share of a uniform distribution mixed into the votes; they are soft enough.
-    label_smoothing: float = 0.0
-    #: Model directories, separated by commas, whose mean answer is mixed into the votes
-    #: (distillation, Hinton et al. 2015): they know what ten voters did not say.
-    teachers: str = ""
-    #: Share of the teachers in the target, the rest are votes.
-    teacher_share: float = 0.5
-    seed: int = 0
-    #: Only the first pictures of each part, for trials and tests; 0 means all of them.
-    limit: int = 0
+from .options import command_line, parse, without_folders
+from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -101,12 +56,14 @@ class Trained:
         temperature: fitted on the public part.
         public: scores there, with that temperature.
         faces: uint8 (N, 1, 48, 48), the faces of the public part as the model gets them.
+        template: (5, 2), where their landmarks lie, in units of the side.
     """
 
     model: nn.Module
     temperature: float
     public: Scores
     faces: Tensor
+    template: NDArray[np.float64]
 
 
 def best_precision(device: torch.device) -> str:
@@ -122,7 +79,9 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
     """Fresh weights for these settings."""
     torch.manual_seed(settings.seed)
     model = networks.build(settings.network)
-    if settings.init != "random":
+    if Path(settings.init).is_dir():
+        model = export.load_network(Path(settings.init), settings.network)
+    elif settings.init != "random":
         taken = networks.load_backbone(model, settings.network, settings.init)
         print(f"{taken} tensors of {settings.init} to begin with.")
     model = model.to(device)
@@ -243,11 +202,12 @@ def train(
         print(f"Going on after epoch {len(state.history)} of {settings.epochs}.")
 
     alignment: dict[str, Tensor | None] = dict.fromkeys(parts)
+    template = zoomed(FER2013_TEMPLATE, settings.zoom)
     if settings.alignment == "landmarks":
         for name, faces in parts.items():
             if not world.is_main:
                 world.wait()  # for the landmarks that the first process finds
-            alignment[name] = alignments(find_all(faces.images, cache or out), FER2013_TEMPLATE)
+            alignment[name] = alignments(find_all(faces.images, cache or out), template)
             if world.is_main:
                 world.wait()
     teachers = None
@@ -310,7 +270,8 @@ def train(
         plots.learning_curves(out / "history.csv", out / "curves.png")
     logits = networks.predict(state.average, public_pictures)
     temperature = fit_temperature(logits, truth)
-    return Trained(state.average, temperature, score(logits, truth, temperature), public_pictures)
+    scores = score(logits, truth, temperature)
+    return Trained(state.average, temperature, scores, public_pictures, template)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -335,9 +296,10 @@ def main(argv: list[str] | None = None) -> int:
             trained.model.cpu(),
             target,
             faces=trained.faces,
+            template=trained.template,
             temperature=trained.temperature,
             command=command_line(settings, Settings()),
-            settings=asdict(settings),
+            settings=asdict(without_folders(settings)),
             metrics={
                 "ferplus_public": {
                     "n": public.n,

@@ -116,6 +116,7 @@ def run(arguments: argparse.Namespace, settings: FitSettings, world: World) -> N
         fitted.cpu(),
         out / "model",
         faces=torch.from_numpy(faces.images[faces.found]).unsqueeze(1),
+        template=start_model.template,
         temperature=temperature,
         command=result["run"]["command"],
         settings=start_model.description["training"]["settings"] | {"fit": asdict(settings)},
