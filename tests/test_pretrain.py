@@ -184,6 +184,14 @@ def test_another_round_begins_with_a_finished_model(
     assert "is a 'small' network, not 'medium'" in capsys.readouterr().err
 
 
+def test_a_run_may_end_before_its_schedule(data: Path, tmp_path: Path) -> None:
+    assert pretrain.main([*options(data, tmp_path), "--stop-after", "2"]) == 0
+    assert len(losses(tmp_path)) == 2
+    description = EmotionModel(tmp_path / "model").description["training"]
+    assert description["command"].endswith("--stop-after 2")
+    assert description["settings"]["epochs"] == 4
+
+
 def test_a_zoom_enlarges_faces_in_training_and_in_use(data: Path, tmp_path: Path) -> None:
     assert pretrain.main([*options(data, tmp_path), "--zoom", "1.2", "--epochs", "1"]) == 0
     eyes = np.asarray(EmotionModel(tmp_path / "model").template)[:2, 0]

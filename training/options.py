@@ -62,6 +62,12 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         action="store_true",
         help="a fifth faster after a minute's start, where a C++ compiler is installed",
     )
+    parser.add_argument(
+        "--stop-after",
+        type=int,
+        metavar="N",
+        help="end after N epochs of the schedule all the same, such as for another round",
+    )
     for field in fields(settings):
         option = "--" + field.name.replace("_", "-")
         default = "none" if field.default == "" else field.default
@@ -77,8 +83,10 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         value = getattr(arguments, name)
         if not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")
-    if arguments.epochs < 1:
-        parser.error(f"--epochs must be at least 1, not {arguments.epochs}")
+    for name in ("epochs", "stop_after"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     return arguments
 
 

@@ -177,6 +177,7 @@ def train(
     *,
     compiled: bool = False,
     cache: Path | None = None,
+    stop_after: int | None = None,
 ) -> Trained:
     """Train to the end (or go on from the checkpoint in ``out``).
 
@@ -187,6 +188,7 @@ def train(
         world: the processes that train together.
         compiled: let ``torch.compile`` fuse the network's steps; needs a C++ compiler.
         cache: folder for the landmarks; None for ``out``.
+        stop_after: epochs after which to end, however many the schedule has.
 
     Returns:
         The averaged network and how it does on the public part.
@@ -241,7 +243,7 @@ def train(
         forward = state.model = convert(state.model)
     if compiled:
         forward = torch.compile(forward)
-    for epoch in range(len(state.history), settings.epochs):
+    for epoch in range(len(state.history), min(settings.epochs, stop_after or settings.epochs)):
         start = time.perf_counter()
         loss = train_epoch(state, forward, data, settings, world)
         seconds = time.perf_counter() - start
@@ -286,7 +288,12 @@ def main(argv: list[str] | None = None) -> int:
         if settings.precision == "auto":
             settings = replace(settings, precision=best_precision(world.device))
         trained = train(
-            arguments.fer2013, arguments.out, settings, world, compiled=arguments.compile
+            arguments.fer2013,
+            arguments.out,
+            settings,
+            world,
+            compiled=arguments.compile,
+            stop_after=arguments.stop_after,
         )
         if not world.is_main:
             return 0
@@ -298,7 +305,8 @@ def main(argv: list[str] | None = None) -> int:
             faces=trained.faces,
             template=trained.template,
             temperature=trained.temperature,
-            command=command_line(settings, Settings()),
+            command=command_line(settings, Settings())
+            + (f" --stop-after {arguments.stop_after}" if arguments.stop_after else ""),
             settings=asdict(without_folders(settings)),
             metrics={
                 "ferplus_public": {
