@@ -207,6 +207,11 @@ class VisualRecognition(CustomClassifierCalls):
             response=contract.classified_images(outcomes, ids, limit, warnings, entries)
         )
 
+    @property
+    def built_in_ids(self) -> tuple[str, ...]:
+        """Ids that the built-in classifier answers to."""
+        return self._known_ids
+
     def load(self) -> None:
         """Load the model now instead of at the first call, as a server does.
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.custom_pictures import neutral, smiling, zipped
 from tests.watson_server import (
     CLASSIFIERS,
     CLASSIFY,
     ROOT,
+    Reply,
     WatsonServer,
     command,
     part,
@@ -123,6 +125,22 @@ class TestKeys:
         reply = locked.ask("POST", "/identity/token", b"grant_type=password", headers)
         assert (reply.status, reply.json["code"]) == (400, 400)
 
+    def test_a_token_for_a_refresh_token(self, locked: WatsonServer) -> None:
+        first = token(locked)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+        def renewed(text: object) -> Reply:
+            body = f"grant_type=refresh_token&refresh_token={text}".encode()
+            return locked.ask("POST", "/identity/token", body, headers)
+
+        access = renewed(first["refresh_token"]).json["access_token"]
+        assert locked.get(CLASSIFIERS, Authorization=f"Bearer {access}").status == 200
+        # Each is good for its own purpose only.
+        refresh = first["refresh_token"]
+        assert locked.get(CLASSIFIERS, Authorization=f"Bearer {refresh}").status == 401
+        for wrong in (first["access_token"], "", "not_supported"):
+            assert (renewed(wrong).status, renewed(wrong).json["code"]) == (401, 401)
+
     def test_health_and_document_need_no_key(self, locked: WatsonServer) -> None:
         for path in ("/health", "/ready", "/openapi.json", "/"):
             assert locked.get(path).status == 200
@@ -151,6 +169,18 @@ class TestOthers:
             ("DELETE", "/v3/user_data?version=2018-03-19&customer_id=x"),
         ):
             assert open_server.ask(method, path, headers=foreign).status == 403
+        # Nor by a question about what there is.
+        for more in (
+            part("classifier_ids", "x_123456789"),
+            part("owners", "IBM,me"),
+            part("parameters", '{"owners": ["me"]}'),
+            part("url", "http://127.0.0.1/"),
+        ):
+            assert open_server.send(CLASSIFY, picture, more, headers=foreign).status == 403
+        built_in = [part("owners", "IBM"), part("classifier_ids", "default,emotion")]
+        assert open_server.send(CLASSIFY, picture, *built_in, headers=foreign).status == 200
+        image = {"Sec-Fetch-Site": "cross-site"}  # of <img>, which sends no Origin
+        assert open_server.ask("GET", f"{CLASSIFY}&url=http://x/", headers=image).status == 403
         own = {"Origin": open_server.url}
         assert open_server.ask("GET", CLASSIFIERS, headers=own).status == 200
 
@@ -162,6 +192,52 @@ class TestOthers:
         with running("--allowed-origin", "https://mine.example", data_dir=tmp_path) as server:
             for origin, status in (("https://mine.example", 200), ("https://evil.example", 403)):
                 assert server.ask("GET", CLASSIFIERS, headers={"Origin": origin}).status == status
+
+
+class TestBesideThePage:
+    """``shelly web``: page and API on one port."""
+
+    @pytest.fixture(scope="class")
+    def web(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
+        with running(data_dir=tmp_path_factory.mktemp("data"), kind="web") as server:
+            yield server
+
+    def test_both_answer(self, web: WatsonServer, smiling_photo: Path) -> None:
+        page = web.get("/")
+        assert page.status == 200
+        assert "<html" in page.body.decode()
+        assert "Access-Control-Allow-Origin" not in page.headers
+        assert web.get("/health").status == 200
+        picture = part("images_file", smiling_photo.read_bytes(), "me.jpg")
+        for base in ("", "/visual-recognition/api", "/instances/0a-1b"):
+            reply = web.send(base + CLASSIFY, picture)
+            assert list(reply.classes) == ["happiness"]
+            assert reply.headers["Access-Control-Allow-Origin"] == "*"
+        assert web.get(CLASSIFIERS).json == {"classifiers": []}
+        assert web.get("/openapi.json").json["openapi"].startswith("3.")
+        missing = web.get("/v4/collections")
+        assert (missing.status, missing.json["code"]) == (404, 404)
+        # A path that is nobody's is the page's.
+        assert "Access-Control-Allow-Origin" not in web.get("/nothing").headers
+
+    def test_a_classifier_of_ones_own(self, web: WatsonServer) -> None:
+        parts = [part("name", "own"), part("smile_positive_examples", zipped(smiling())),
+                 part("negative_examples", zipped(neutral()))]  # fmt: skip
+        classifier_id = web.send(CLASSIFIERS, *parts).json["classifier_id"]
+        assert web.settled(classifier_id)["status"] == "ready"
+
+    def test_foreign_pages_and_names(self, web: WatsonServer) -> None:
+        foreign = {"Origin": "https://evil.example"}
+        assert web.ask("GET", CLASSIFIERS, headers=foreign).status == 403
+        assert web.ask("POST", "/advice", b"{}", foreign).status == 403
+        for path in ("/", CLASSIFIERS):
+            assert web.get(path, Host="evil.example").status == 403
+
+    def test_a_key_is_the_apis_and_not_the_pages(self, tmp_path: Path) -> None:
+        with running(data_dir=tmp_path, kind="web", env={"SHELLY_APIKEY": KEY}) as server:
+            assert server.get("/").status == 200
+            assert server.get(CLASSIFIERS).status == 401
+            assert server.get(CLASSIFIERS, Authorization=basic("apikey", KEY)).status == 200
 
 
 class TestOtherAddresses:

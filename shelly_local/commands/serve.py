@@ -163,8 +163,8 @@ def add_api_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         ALLOWED_ORIGIN,
         "URL",
-        "web site, such as https://shelly.example, whose pages may see and change custom "
-        "classifiers without a key; repeatable",
+        "web site, such as https://shelly.example, whose pages may use all of the API without a "
+        "key, custom classifiers included; repeatable",
     )
 
 

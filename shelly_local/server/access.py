@@ -18,12 +18,18 @@ from typing import Any
 
 #: Lifetime of a token in seconds, as IBM's.
 TOKEN_SECONDS = 3600
+#: Lifetime of what renews one. Clients of 2018 trust theirs for a week before they show the
+#: key again.
+REFRESH_SECONDS = 30 * 24 * 3600
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
+REFRESH_GRANT_TYPE = "refresh_token"
 #: The user name that goes with a key in basic authentication.
 USER = "apikey"
 #: Separates the signing key from the key itself, so that a token tells nothing about it.
 _PURPOSE = b"shelly identity token"
 _HEADER = {"alg": "HS256", "typ": "JWT"}
+#: What a token is for: one that only renews others lets nobody in.
+_ACCESS, _REFRESH = "access", "refresh"
 
 
 class Access:
@@ -67,14 +73,16 @@ class Access:
         """Whether a text is the key, in constant time; any text is if none is asked for."""
         return self._key is None or hmac.compare_digest(text.encode(), self._key.encode())
 
+    def renews(self, text: str) -> bool:
+        """Whether a text is a refresh token that is still good; any is if no key is asked for."""
+        return self.open or self._is_token(text, _REFRESH)
+
     def token(self) -> dict[str, Any]:
         """A new token, as IBM's identity service gives it."""
         now = int(time.time())
-        claims = {"iss": "shelly", "sub": USER, "iat": now, "exp": now + TOKEN_SECONDS}
-        content = f"{_encoded(_HEADER)}.{_encoded(claims)}"
         return {
-            "access_token": f"{content}.{self._signature(content)}",
-            "refresh_token": "not_supported",
+            "access_token": self._signed(_ACCESS, now, TOKEN_SECONDS),
+            "refresh_token": self._signed(_REFRESH, now, REFRESH_SECONDS),
             "token_type": "Bearer",
             "expires_in": TOKEN_SECONDS,
             "expiration": now + TOKEN_SECONDS,
@@ -88,16 +96,21 @@ class Access:
         user, found, key = decoded.partition(":")
         return bool(found) and user == USER and self.is_key(key)
 
-    def _is_token(self, text: str) -> bool:
+    def _signed(self, use: str, now: int, seconds: int) -> str:
+        claims = {"iss": "shelly", "sub": USER, "use": use, "iat": now, "exp": now + seconds}
+        content = f"{_encoded(_HEADER)}.{_encoded(claims)}"
+        return f"{content}.{self._signature(content)}"
+
+    def _is_token(self, text: str, use: str = _ACCESS) -> bool:
         content, _, signature = text.rpartition(".")
         # compare_digest() takes text only if it is ASCII.
         expected = self._signature(content).encode()
         if not content or not hmac.compare_digest(signature.encode(), expected):
             return False
         # Whatever bears our signature is what we made.
-        claims = content.partition(".")[2]
-        padded = claims + "=" * (-len(claims) % 4)
-        return bool(json.loads(base64.urlsafe_b64decode(padded))["exp"] > time.time())
+        encoded = content.partition(".")[2]
+        claims = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+        return bool(claims.get("use") == use and claims["exp"] > time.time())
 
     def _signature(self, content: str) -> str:
         digest = hmac.new(self._signing_key, content.encode(), hashlib.sha256).digest()

@@ -9,10 +9,16 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, request
 
-from shelly_local.contract import no_images_error, parse_version, request_error
+from shelly_local.contract import (
+    no_images_error,
+    parse_list,
+    parse_version,
+    request_error,
+)
 from shelly_local.custom.names import LEARNING_ERROR
+from shelly_local.detailed_response import ApiException
 from shelly_local.server import answers, requestlog
-from shelly_local.server.access import GRANT_TYPE, Access
+from shelly_local.server.access import GRANT_TYPE, REFRESH_GRANT_TYPE, Access
 from shelly_local.server.forms import Form, old_parameters, read_form
 from shelly_local.server.gate import Gate
 from shelly_local.server.openapi import document
@@ -111,12 +117,8 @@ def check() -> None:
         raise answers.flat_error(401, "Unauthorized")
     if request.routing_exception is not None:
         return  # there is no such path or method, which the answer says
-    if access.open and request.path != "/v3/classify" and not _own_origin():
-        raise answers.flat_error(
-            403,
-            "Forbidden: pages of other web sites may not see or change custom classifiers of a "
-            "server without a key.",
-        )
+    if request.path != "/v3/classify" and _foreign_page():
+        raise _forbidden()
     parse_version(request.args.get("version", ""))
 
 
@@ -147,13 +149,19 @@ def ready() -> Response:
 
 @blueprint.post("/identity/token")
 def token() -> Response:
-    """A token for a key, as IBM's identity service gives it."""
+    """A token for a key or for a refresh token, as IBM's identity service gives it."""
     access: Access = current_app.extensions["access"]
     form = read_form(request)
     grant = form.value("grant_type") or GRANT_TYPE
-    if grant != GRANT_TYPE:
-        raise answers.flat_error(400, f"grant_type must be {GRANT_TYPE}, got {grant[:80]!r}.")
-    if not access.is_key(form.value("apikey") or ""):
+    if grant == GRANT_TYPE:
+        known = access.is_key(form.value("apikey") or "")
+    elif grant == REFRESH_GRANT_TYPE:
+        known = access.renews(form.value("refresh_token") or "")
+    else:
+        raise answers.flat_error(
+            400, f"grant_type must be {GRANT_TYPE} or {REFRESH_GRANT_TYPE}, got {grant[:80]!r}."
+        )
+    if not known:
         raise answers.flat_error(401, "Unauthorized")
     return answers.answer(access.token())
 
@@ -171,6 +179,14 @@ def classify() -> Response:
     url = form.value("url") or old.get("url") or None
     if not files and not url:
         raise no_images_error()
+    owners = _first(form.values("owners"), old.get("owners"))
+    # One empty text stands for a list without ids, which is an error here.
+    ids = _first(form.values("classifier_ids"), old.get("classifier_ids"))
+    if _foreign_page():
+        custom = set(parse_list(ids, "classifier_ids") or ()) - set(_recognition().built_in_ids)
+        everyones = {owner.lower() for owner in parse_list(owners, "owners") or ()} <= {"ibm"}
+        if url or custom or not everyones:
+            raise _forbidden()
     gate: Gate = current_app.extensions["gate"]
     with gate.admit():
         result = _recognition().classify(
@@ -178,9 +194,8 @@ def classify() -> Response:
             images_filename=files[0].filename if files else None,
             url=_text(url, "url"),
             threshold=_first(form.value("threshold"), old.get("threshold")),
-            owners=_first(form.values("owners"), old.get("owners")),
-            # One empty text stands for a list without ids, which is an error here.
-            classifier_ids=_first(form.values("classifier_ids"), old.get("classifier_ids")),
+            owners=owners,
+            classifier_ids=ids,
         )
     return answers.answer(result.get_result())
 
@@ -282,14 +297,25 @@ def _examples(form: Form) -> tuple[dict[str, bytes], bytes | None]:
     return positives, negatives
 
 
-def _own_origin() -> bool:
-    """Whether the request comes from no page, from one of this server, or from one allowed."""
+def _foreign_page() -> bool:
+    """Whether no key was asked for, and a page of another web site sends the request."""
+    access: Access = current_app.extensions["access"]
+    if not access.open:
+        return False
     origin = request.headers.get("Origin")
     if origin is None:
-        return request.headers.get("Sec-Fetch-Site", "none").lower() in ("none", "same-origin")
+        return request.headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin")
     if origin in current_app.config["ALLOWED_ORIGINS"]:
-        return True
-    try:
-        return urlsplit(origin).netloc.lower() == request.host.lower()
-    except ValueError:  # such as "http://[", an unfinished IPv6 address
         return False
+    try:
+        return urlsplit(origin).netloc.lower() != request.host.lower()
+    except ValueError:  # such as "http://[", an unfinished IPv6 address
+        return True
+
+
+def _forbidden() -> ApiException:
+    return answers.flat_error(
+        403,
+        "Forbidden: on a server without a key, pages of other web sites may classify a picture "
+        "with the built-in classifier and nothing else, unless --allowed-origin names them.",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from shelly_local import __version__
 from shelly_local.contract import DEFAULT_THRESHOLD
 from shelly_local.custom.names import MAX_NAME
-from shelly_local.server.access import GRANT_TYPE
+from shelly_local.server.access import GRANT_TYPE, REFRESH_GRANT_TYPE
 
 Schema = dict[str, Any]
 
@@ -126,8 +126,13 @@ def _paths() -> dict[str, Any]:
                             "schema": {
                                 "type": "object",
                                 "properties": {
-                                    "grant_type": {"type": "string", "enum": [GRANT_TYPE]},
+                                    "grant_type": {
+                                        "type": "string",
+                                        "enum": [GRANT_TYPE, REFRESH_GRANT_TYPE],
+                                        "default": GRANT_TYPE,
+                                    },
                                     "apikey": _TEXT,
+                                    "refresh_token": _TEXT,
                                     "response_type": _TEXT,
                                 },
                             }
