@@ -40,6 +40,12 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServ
         yield server
 
 
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
+    with running(data_dir=tmp_path_factory.mktemp("data"), kind="web") as server:
+        yield server
+
+
 def basic(user: str, key: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{key}".encode()).decode()
 
@@ -196,11 +202,6 @@ class TestOthers:
 
 class TestBesideThePage:
     """``shelly web``: page and API on one port."""
-
-    @pytest.fixture(scope="class")
-    def web(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
-        with running(data_dir=tmp_path_factory.mktemp("data"), kind="web") as server:
-            yield server
 
     def test_both_answer(self, web: WatsonServer, smiling_photo: Path) -> None:
         page = web.get("/")

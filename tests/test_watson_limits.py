@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import socket
 import struct
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,9 +30,13 @@ MEGABYTE = 2**20
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
-    options = ("--threads", "1")
-    with running(*options, data_dir=tmp_path_factory.mktemp("data")) as running_server:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def server(data_dir: Path) -> Iterator[WatsonServer]:
+    with running("--threads", "1", data_dir=data_dir) as running_server:
         yield running_server
 
 
@@ -53,8 +57,12 @@ def resident_megabytes(server: WatsonServer) -> float:
 def bomb() -> bytes:
     """A zip of 100 kB whose one picture has 100 MB."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr("a.jpg", bytes(100 * MEGABYTE))
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+        archive.open("a.jpg", "w") as file,
+    ):
+        for _ in range(100):
+            file.write(bytes(MEGABYTE))
     return buffer.getvalue()
 
 
@@ -73,11 +81,10 @@ def encrypted() -> bytes:
         zipped([("inner.zip", bomb())]),
         encrypted(),
         zipped([("a.jpg", b"x" * 1000)])[:-30],
-        zipped([("../../evil.jpg", b"x"), ("/etc/evil.jpg", b"x"), ("C:\\evil.jpg", b"x")]),
     ],
-    ids=["ratio", "depth", "encrypted", "truncated", "traversal"],
+    ids=["ratio", "depth", "encrypted", "truncated"],
 )
-def test_zips(server: WatsonServer, archive: bytes, tmp_path: Path) -> None:
+def test_zips(server: WatsonServer, archive: bytes) -> None:
     reply = server.send(CLASSIFY, part("images_file", archive, "a.zip"))
     assert reply.status in (400, 413)
     assert all("error" in image for image in reply.json["images"])
@@ -86,7 +93,35 @@ def test_zips(server: WatsonServer, archive: bytes, tmp_path: Path) -> None:
     reply = server.send(CLASSIFIERS, *parts)
     assert reply.status in (400, 413)
     assert reply.json["error"]["description"].startswith("Cannot execute learning task. : ")
-    assert not list(Path(server.process.args[-1]).parent.rglob("evil.jpg"))  # type: ignore[index]
+
+
+def test_names_that_lead_out_of_a_zip(
+    server: WatsonServer, data_dir: Path, smiling_photo: Path
+) -> None:
+    names = ["../../evil.jpg", str(data_dir.parent / "evil.jpg"), "C:\\evil.jpg", "a/../evil.jpg"]
+    photo = smiling_photo.read_bytes()
+    archive = zipped([(name, photo) for name in names])
+    reply = server.send(CLASSIFY, part("images_file", archive, "a.zip"))
+    # They are names and nothing else: a picture is answered for, or refused.
+    assert reply.status in (200, 400)
+    assert len(reply.json["images"]) == len(names)
+    many = [(f"{name}{n}.jpg", path.read_bytes()) for name in names for n, path in
+            enumerate(smiling()[:4])]  # fmt: skip
+    parts = [part("name", "x"), part("a_positive_examples", zipped(many)),
+             part("b_positive_examples", zipped(neutral()))]  # fmt: skip
+    reply = server.send(CLASSIFIERS, *parts)
+    if reply.status == 200:
+        server.settled(reply.json["classifier_id"])
+    assert not list(data_dir.parent.rglob("*evil*"))
+
+
+@pytest.mark.parametrize("sign", "$*-{}\\|/'`[]")
+def test_signs_that_no_class_may_have(server: WatsonServer, sign: str) -> None:
+    parts = [part("name", "x"), part(f"a{sign}b_positive_examples", zipped(smiling())),
+             part("negative_examples", zipped(neutral()))]  # fmt: skip
+    reply = server.send(CLASSIFIERS, *parts)
+    assert (reply.status, reply.json["error"]["code"]) == (400, 400)
+    assert reply.json["error"]["description"].startswith("Cannot execute learning task. : The cl")
 
 
 def test_a_zip_of_too_many_entries(server: WatsonServer) -> None:
@@ -95,17 +130,34 @@ def test_a_zip_of_too_many_entries(server: WatsonServer) -> None:
     assert reply.status == 413
 
 
+def padded(name: str, size: int) -> tuple[int, Iterator[bytes]]:
+    """Length and pieces of a form with a zip file of so many megabytes of nothing."""
+    whole = form(
+        part("name", "x"),
+        part(name, zipped([("a.jpg", b"x")]) + b"here", "a.zip"),
+        part("negative_examples", zipped(neutral())),
+    )
+    before, after = whole.split(b"here")
+
+    def pieces() -> Iterator[bytes]:
+        yield before
+        for _ in range(size):
+            yield bytes(MEGABYTE)
+        yield after
+
+    return len(before) + size * MEGABYTE + len(after), pieces()
+
+
 @pytest.mark.parametrize(
     ("size", "path"), [(101, CLASSIFY), (101, CLASSIFIERS), (258, CLASSIFIERS)]
 )
 @pytest.mark.parametrize("chunked", [False, True])
 def test_large_uploads(server: WatsonServer, size: int, path: str, chunked: bool) -> None:
-    archive = zipped([("a.jpg", b"x")]) + bytes(size * MEGABYTE)
     name = "images_file" if path == CLASSIFY else "a_positive_examples"
-    parts = [part("name", "x"), part(name, archive, "a.zip"),
-             part("negative_examples", zipped(neutral()))]  # fmt: skip
+    length, pieces = padded(name, size)
+    headers = MULTIPART if chunked else {**MULTIPART, "Content-Length": str(length)}
     try:
-        reply = server.send(path, *parts, chunked=chunked)
+        reply = server.ask("POST", path, pieces, headers)
     except (BrokenPipeError, ConnectionResetError):
         # Beyond 257 MB the server hangs up on those who go on sending.
         assert size == 258
@@ -119,9 +171,12 @@ def test_large_uploads(server: WatsonServer, size: int, path: str, chunked: bool
 
 
 def test_a_compressed_bomb(server: WatsonServer) -> None:
-    body = form(part("images_file", bytes(300 * MEGABYTE), "a.jpg"))
-    headers = {**MULTIPART, "Content-Encoding": "gzip"}
-    reply = server.ask("POST", CLASSIFY, gzip.compress(body, 1), headers)
+    before, after = form(part("images_file", b"here", "a.jpg")).split(b"here")
+    packer = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS)
+    pieces = [packer.compress(before)]
+    pieces += [packer.compress(bytes(MEGABYTE)) for _ in range(300)]
+    body = b"".join([*pieces, packer.compress(after), packer.flush()])
+    reply = server.ask("POST", CLASSIFY, body, {**MULTIPART, "Content-Encoding": "gzip"})
     assert (reply.status, reply.json["error"]["code"]) == (413, 413)
 
 
@@ -172,7 +227,7 @@ def test_no_http_at_all(server: WatsonServer) -> None:
 
 
 def test_more_requests_than_may_wait(server: WatsonServer, smiling_photo: Path) -> None:
-    archive = zipped([(f"{n}.jpg", smiling_photo.read_bytes()) for n in range(20)])
+    archive = zipped([(f"{n}.jpg", smiling_photo.read_bytes()) for n in range(8)])
     picture = part("images_file", archive, "many.zip")
     statuses: list[int] = []
 

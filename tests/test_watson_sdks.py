@@ -30,6 +30,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
 
 
 @pytest.fixture(scope="module")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
+    with running(data_dir=tmp_path_factory.mktemp("data")) as running_server:
+        yield running_server
+
+
+@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the programs upload: people to train on, and two photos of one who is not."""
     folder = tmp_path_factory.mktemp("files")
@@ -52,10 +58,17 @@ def sdk(request: pytest.FixtureRequest) -> Sdk:
 
 
 @pytest.fixture(scope="module")
-def seen(sdk: Sdk, server: WatsonServer, files: Path, pytestconfig: pytest.Config) -> Seen:
+def seen(
+    sdk: Sdk,
+    server: WatsonServer,
+    open_server: WatsonServer,
+    files: Path,
+    pytestconfig: pytest.Config,
+) -> Seen:
     assert pytestconfig.cache is not None
+    cache = pytestconfig.cache.mkdir("ibm-sdks")
     try:
-        return run(sdk, pytestconfig.cache.mkdir("ibm-sdks"), server.url, KEY, files)
+        return run(sdk, cache, server.url, KEY, open_server.url, files)
     except NotInstalledError as error:
         pytest.skip(str(error))
 
@@ -148,7 +161,8 @@ def test_errors(seen: Seen, sdk: Sdk) -> None:
     ):
         (image,) = error_of(seen[name], code, sdk)["images"]
         assert image["error"]["description"].startswith(beginning)
-    for name in ("gone", "deleted_again", "core_ml"):
+    assert seen["core_ml"]["code"] == 404
+    for name in ("gone", "deleted_again"):
         flat = error_of(seen[name], 404, sdk)
         assert flat["code"] == 404
         assert flat["error"].startswith("Resource not found")
@@ -164,3 +178,8 @@ def test_keys(seen: Seen) -> None:
     assert seen["bearer"] == {"classifiers": []}
     assert seen.get("basic", seen["bearer"]) == seen["bearer"]
     assert seen.get("wrong_basic", seen["wrong_key"])["code"] == 401
+
+
+def test_without_a_key(seen: Seen) -> None:
+    assert seen["without_key"] == seen["file"]
+    assert seen.get("environment", seen["file"]) == seen["file"]

@@ -93,7 +93,7 @@ def installed(sdk: Sdk, cache: Path) -> Path:
     return target
 
 
-def run(sdk: Sdk, cache: Path, url: str, key: str, files: Path) -> dict[str, Any]:
+def run(sdk: Sdk, cache: Path, url: str, key: str, open_url: str, files: Path) -> dict[str, Any]:
     """What a program written for an SDK gets to see from a server.
 
     Args:
@@ -101,6 +101,7 @@ def run(sdk: Sdk, cache: Path, url: str, key: str, files: Path) -> dict[str, Any
         cache: where SDKs are installed.
         url: of the server.
         key: that the server asks for.
+        open_url: of a server that asks for none.
         files: folder with ``smile.zip``, ``calm.zip``, ``photos.zip``, ``smiling.jpg``,
             ``neutral.jpg``.
 
@@ -112,7 +113,14 @@ def run(sdk: Sdk, cache: Path, url: str, key: str, files: Path) -> dict[str, Any
     """
     folder = installed(sdk, cache)
     settings = json.dumps(
-        {"style": sdk.style, "host": url, "url": url + sdk.base, "key": key, "files": str(files)}
+        {
+            "style": sdk.style,
+            "host": url,
+            "url": url + sdk.base,
+            "open": open_url + sdk.base,
+            "key": key,
+            "files": str(files),
+        }
     )
     more: Mapping[str, str]
     if sdk.language == "node":

@@ -2,13 +2,14 @@
 
     python program.py SETTINGS
 
-It knows nothing of the server but address and key. Prints one JSON object: for each call what the
+It knows nothing of the server but address and key, and of another one the address alone. Prints one JSON object: for each call what the
 SDK returned, or ``{"code", "message", "body", "transaction"}`` of the exception that it raised.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ VERSION = "2018-03-19"
 SECONDS = 120.0
 SETTINGS = json.loads(sys.argv[1])
 STYLE, HOST, URL, KEY = (SETTINGS[name] for name in ("style", "host", "url", "key"))
+#: A server that asks for no key.
+OPEN = SETTINGS["open"]
 FILES = Path(SETTINGS["files"])
 OLDEST = STYLE == "python-2"
 
@@ -39,12 +42,29 @@ def with_iam(key: str) -> Any:
     return with_authenticator(IAMAuthenticator(key, url=whole))
 
 
-def with_authenticator(authenticator: Any) -> Any:
+def with_authenticator(authenticator: Any, url: str = URL) -> Any:
     from ibm_watson import VisualRecognitionV3
 
     service = VisualRecognitionV3(version=VERSION, authenticator=authenticator)
-    service.set_service_url(URL)
+    service.set_service_url(url)
     return service
+
+
+def without_key() -> dict[str, Any]:
+    """Clients of a server that asks for no key: told so, and told by the environment."""
+    if OLDEST:
+        from watson_developer_cloud import VisualRecognitionV3 as Oldest
+
+        return {"without_key": Oldest(VERSION, url=OPEN, iam_access_token="any")}
+    from ibm_cloud_sdk_core.authenticators import NoAuthAuthenticator
+    from ibm_watson import VisualRecognitionV3
+
+    os.environ["VISUAL_RECOGNITION_URL"] = OPEN
+    os.environ["VISUAL_RECOGNITION_AUTH_TYPE"] = "noauth"
+    return {
+        "without_key": with_authenticator(NoAuthAuthenticator(), OPEN),
+        "environment": VisualRecognitionV3(VERSION),
+    }
 
 
 def others(token: str) -> dict[str, Any]:
@@ -67,15 +87,18 @@ def tried(call: Callable[[], Any]) -> Any:
     """What a call returns or raises, as JSON."""
     try:
         answer = call()
-    except Exception as error:
-        if not hasattr(error, "code"):
+    except Exception as raised:
+        error: Any = raised
+        if type(error).__name__ not in ("ApiException", "WatsonApiException"):
             raise
-        response = getattr(error, "http_response", None) or getattr(error, "httpResponse", None)
+        # Compared with None: an answer that is an error counts as false.
+        response = error.httpResponse if OLDEST else error.http_response
+        transaction = error.globalTransactionId if OLDEST else error.global_transaction_id
         return {
             "code": error.code,
             "message": error.message,
-            "body": response.text if response is not None else "",
-            "transaction": getattr(error, "global_transaction_id", None),
+            "body": "" if response is None else response.text,
+            "transaction": transaction,
         }
     return answer.get_result()
 
@@ -199,6 +222,8 @@ def main() -> None:
     seen["wrong_key"] = classified(with_iam("wrong"))
     for name, client in others(token_of(service)).items():
         seen[name] = tried(lambda client=client: client.list_classifiers())
+    for name, client in without_key().items():
+        seen[name] = classified(client)
     if OLDEST:
         seen["renewed"] = renewed(service)
     print(json.dumps(seen))
