@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +82,55 @@ def test_what_is_said_of_it(server: WatsonServer, trained: str) -> None:
     assert {"classes", "created", "core_ml_enabled"} <= set(verbose[0])
     reply = server.get(path_of(f"{trained}/core_ml_model"), Accept="application/octet-stream")
     assert (reply.status, reply.json["code"]) == (404, 404)
+
+
+def test_no_field_beyond_ibms(server: WatsonServer, trained: str) -> None:
+    # Models of some SDKs refuse what they do not know.
+    found = server.get(path_of(trained)).json
+    assert set(found) == {"classifier_id", "name", "owner", "status", "core_ml_enabled",
+                          "created", "updated", "classes"}  # fmt: skip
+    assert found["updated"] == found["created"]
+    assert uuid.UUID(found["owner"])
+    assert re.fullmatch(r"Smileorcalm_[1-9]\d{8,9}", trained)
+    assert int(trained.split("_")[1]) < 2**31
+
+
+def test_names_and_what_a_zip_holds_besides(server: WatsonServer) -> None:
+    """Two of the same name, other scripts, folders and what macOS adds."""
+    files = [("Bilder/", b""), ("__MACOSX/Bilder/._1.jpg", b"junk"), (".DS_Store", b"junk")]
+    faces = [(f"Bilder/{path.name}", path.read_bytes()) for path in smiling()]
+    parts = [
+        part("name", "Лица 顔"),
+        part("lächeln_positive_examples_positive_examples", zipped([*files, *faces]), "_"),
+        calm("calm"),
+    ]
+    ids = []
+    for _ in range(2):
+        reply = server.send(CLASSIFIERS, *parts)
+        assert reply.json["name"] == "Лица 顔"
+        ids.append(reply.json["classifier_id"])
+        assert re.fullmatch(r"classifier_\d{9,10}", ids[-1])
+    busy = server.send(path_of(ids[1]), calm())
+    assert (busy.status, busy.json["error"]["code"]) == (409, 409)
+    assert ids[0] != ids[1]
+    for classifier_id in ids:
+        found = server.settled(classifier_id)
+        assert found["status"] == "ready"
+        # The last suffix is what ends the name of the class.
+        assert {entry["class"] for entry in found["classes"]} == {
+            "lächeln_positive_examples",
+            "calm",
+        }
+        assert server.ask("DELETE", path_of(classifier_id)).status == 200
+
+
+def test_an_update_with_nothing(server: WatsonServer, trained: str) -> None:
+    before = server.get(path_of(trained)).json
+    for headers in ({}, {"Transfer-Encoding": "chunked"}):
+        reply = server.ask("POST", path_of(trained), b"" if not headers else iter(()), headers)
+        assert (reply.status, reply.json["error"]["code"]) == (400, 400)
+        assert reply.json["error"]["description"].startswith("Cannot execute learning task. : ")
+    assert server.get(path_of(trained)).json == before
 
 
 def test_owners(server: WatsonServer, trained: str, smiling_photo: Path) -> None:

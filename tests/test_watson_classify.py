@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import http.server
-import json
-import threading
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.custom_pictures import zipped
 from tests.watson_server import BOUNDARY, CLASSIFY, WatsonServer, form, part, raw_part, running
@@ -139,6 +138,58 @@ def test_names_of_uploads(
     assert list(reply.classes) == ["happiness"]
 
 
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "JPEG"])
+def test_formats_of_pictures(server: WatsonServer, photo: bytes, kind: str) -> None:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(photo)) as picture:
+        picture.thumbnail((400, 400))
+        # Lying on its side, with a note that says so.
+        exif = Image.Exif()
+        if kind == "JPEG":
+            picture = picture.rotate(90, expand=True)
+            exif[0x0112] = 6  # turn by 90 degrees clockwise (Exif 2.3, orientation)
+        picture.save(buffer, kind, exif=exif)
+    # The bytes tell what it is, not the name.
+    reply = server.send(CLASSIFY, part("images_file", buffer.getvalue(), "x.zip", "text/plain"))
+    assert list(reply.classes) == ["happiness"]
+
+
+def test_what_is_to_be_ignored(server: WatsonServer, picture: bytes) -> None:
+    headers = {
+        "X-Watson-Test": "1",
+        "X-Watson-Learning-Opt-Out": "1",
+        "X-IBMCloud-SDK-Analytics": "service_name=visual_recognition;service_version=V3",
+        "User-Agent": "watson-apis-python-sdk-5.3.1",
+    }
+    reply = server.send(f"{CLASSIFY}&colour=red", picture, part("mood", "good"), headers=headers)
+    assert list(reply.classes) == ["happiness"]
+
+
+def test_the_form_of_a_client_of_2016(server: WatsonServer, photo: bytes) -> None:
+    # Owners are always sent, ids win; a buffer has no name; the key is in the query.
+    options = part("parameters", '{"classifier_ids": ["default"], "owners": ["me", "IBM"]}',
+                   kind="application/json")  # fmt: skip
+    path = "/visual-recognition/api/v3/classify?api_key=any&version=2016-05-20"
+    reply = server.send(path, options, part("images_file", photo, kind="image/jpeg"))
+    (result,) = reply.json["images"][0]["classifiers"]
+    assert result["classifier_id"] == "default"
+    assert "image" not in reply.json["images"][0]
+
+
+def test_owners_in_the_query_and_unknown_ids_beside_known(
+    server: WatsonServer, picture: bytes
+) -> None:
+    assert server.send(f"{CLASSIFY}&owners=IBM", picture).status == 200
+    assert server.send(f"{CLASSIFY}&owners=me", picture).status == 404
+    reply = server.send(CLASSIFY, picture, part("classifier_ids", "food,emotion"))
+    assert reply.status == 200
+    (result,) = reply.json["images"][0]["classifiers"]
+    assert result["classifier_id"] == "emotion"
+    (warning,) = reply.json["warnings"]
+    assert warning["warning_id"] == "not_found"
+    assert "food" in warning["description"]
+
+
 def test_a_chunked_form_without_its_length(server: WatsonServer, picture: bytes) -> None:
     reply = server.send(CLASSIFY, picture, part("threshold", "0"), chunked=True)
     assert len(reply.classes) == 7
@@ -196,90 +247,6 @@ def test_class_names_stay_english(server: WatsonServer, picture: bytes, language
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html"])
 def test_no_answer_is_refused_by_accept(server: WatsonServer, picture: bytes, accept: str) -> None:
     assert server.send(CLASSIFY, picture, headers={"Accept": accept}).status == 200
-
-
-@pytest.fixture(scope="module")
-def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatsonServer]:
-    data_dir = tmp_path_factory.mktemp("data")
-    with running("--allow-url", "loopback", data_dir=data_dir) as running_server:
-        yield running_server
-
-
-@pytest.fixture(scope="module")
-def address(smiling_photo: Path) -> Iterator[str]:
-    photo = smiling_photo.read_bytes()
-
-    class Pictures(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/moved":
-                self.send_response(302)
-                self.send_header("Location", "/me.jpg")
-            elif self.path == "/inside":
-                self.send_response(302)
-                self.send_header("Location", "http://10.0.0.1/me.jpg")
-            else:
-                self.send_response(200 if self.path == "/me.jpg" else 404)
-            self.end_headers()
-            if self.path == "/me.jpg":
-                self.wfile.write(photo)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as pictures:
-        threading.Thread(target=pictures.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{pictures.server_port}"
-        pictures.shutdown()
-
-
-class TestUrl:
-    """Pictures by their address."""
-
-    def test_off_unless_switched_on(self, server: WatsonServer, address: str) -> None:
-        reply = server.send(CLASSIFY, part("url", f"{address}/me.jpg", kind="text/plain"))
-        assert reply.status == 400
-        (image,) = reply.json["images"]
-        assert image["source_url"] == f"{address}/me.jpg"
-        assert "switched off" in image["error"]["description"]
-
-    def test_get_and_post(self, fetching: WatsonServer, address: str) -> None:
-        path = f"{CLASSIFY}&url={address}/me.jpg"
-        for reply in (
-            fetching.get(path),
-            fetching.send(CLASSIFY, part("url", f"{address}/me.jpg")),
-            fetching.send(path, part("classifier_ids", "emotion")),
-            fetching.send(CLASSIFY, part("parameters", json.dumps({"url": f"{address}/me.jpg"}))),
-        ):
-            assert reply.status == 200
-            assert list(reply.classes) == ["happiness"]
-            (image,) = reply.json["images"]
-            assert image["source_url"] == image["resolved_url"] == f"{address}/me.jpg"
-            assert "image" not in image
-
-    def test_beside_a_file_and_redirected(
-        self, fetching: WatsonServer, address: str, picture: bytes
-    ) -> None:
-        reply = fetching.send(CLASSIFY, picture, part("url", f"{address}/moved"))
-        file, fetched = reply.json["images"]
-        assert file["image"] == "me.jpg"
-        assert fetched["source_url"] == f"{address}/moved"
-        assert fetched["resolved_url"] == f"{address}/me.jpg"
-        assert reply.json["images_processed"] == 2
-
-    @pytest.mark.parametrize("target", ["http://10.0.0.1/x.jpg", "http://[fd00::1]/", "/inside"])
-    def test_private_addresses(self, fetching: WatsonServer, address: str, target: str) -> None:
-        url = address + target if target.startswith("/") else target
-        reply = fetching.send(CLASSIFY, part("url", url))
-        assert reply.status == 400
-        description = reply.json["images"][0]["error"]["description"]
-        assert description.startswith("URL Fetcher error: Could not fetch URL: ")
-
-    def test_a_bad_url_beside_a_good_file(
-        self, fetching: WatsonServer, address: str, picture: bytes
-    ) -> None:
-        reply = fetching.send(CLASSIFY, picture, part("url", f"{address}/none.jpg"))
-        assert reply.status == 200
-        assert "error" in reply.json["images"][1]
 
 
 def test_zlib_is_no_gzip(server: WatsonServer, picture: bytes) -> None:

@@ -98,8 +98,10 @@ def test_no_body_at_all(server: WatsonServer) -> None:
         reply = server.ask("POST", CLASSIFY, b"", headers)
         assert reply.status == reply.json["error"]["code"] == 400
     # Some clients announce JSON and send nothing.
-    reply = server.ask("GET", CLASSIFIERS, headers={"Content-Type": "application/json"})
-    assert reply.status == 200
+    nothing = {"Content-Type": "application/json"}
+    assert server.ask("GET", CLASSIFIERS, headers=nothing).status == 200
+    gone = server.ask("DELETE", f"/v3/classifiers/x_123456789?{VERSION}", headers=nothing)
+    assert gone.status == 404
 
 
 def png(side: int) -> bytes:

@@ -1,7 +1,7 @@
 """Programs written for IBM's own SDKs, of five generations, at the real server.
 
-Each goes through everything that its SDK can ask: pictures in all ways, a classifier of its own from
-creation to deletion, and mistakes. It is told an address and a key, as it was by IBM.
+Each goes through everything that its SDK can ask: pictures in all ways, a classifier of its own
+from creation to deletion, and mistakes. It is told an address and a key, as it was by IBM.
 """
 
 from __future__ import annotations

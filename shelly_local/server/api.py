@@ -63,6 +63,8 @@ def create_api(
         ``/instances/<any>``.
     """
     app = Flask(__name__, static_folder=None)
+    # An id may hold any sign, so no path is another one written badly.
+    app.url_map.merge_slashes = False
     app.config.from_mapping(
         API_KEY=None,
         ALLOWED_HOSTS=LOOPBACK_HOSTS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 import weakref
 from typing import Any
 
@@ -59,7 +60,12 @@ class JsonError(Error):  # type: ignore[misc]
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Status, headers and body, as Waitress asks for them."""
         body = json.dumps(self._body).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            # IBM's SDKs show it with their exceptions.
+            ("X-Global-Transaction-Id", uuid.uuid4().hex),
+        ]
         if self.code == 503:
             headers.append(("Retry-After", str(RETRY_AFTER)))
         return f"{self.code} {self.reason}", headers, body

@@ -2,8 +2,9 @@
 
     python program.py SETTINGS
 
-It knows nothing of the server but address and key, and of another one the address alone. Prints one JSON object: for each call what the
-SDK returned, or ``{"code", "message", "body", "transaction"}`` of the exception that it raised.
+It knows nothing of the server but address and key, and of another one the address alone. Prints
+one JSON object: for each call what the SDK returned, or ``{"code", "message", "body",
+"transaction"}`` of the exception that it raised.
 """
 
 from __future__ import annotations
