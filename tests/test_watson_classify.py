@@ -124,6 +124,9 @@ def test_an_id_of_a_program_that_is_known_by_an_alias(server: WatsonServer, pict
         ('name="images_file"', None),
         ("name=images_file; filename=me.jpg; filename*=utf-8''me.jpg", "me.jpg"),
         ('name="images_file"; filename="grüße.jpg"', "grüße.jpg"),
+        # With backslashes as they are, as most clients send them, and escaped, as curl does.
+        ('name="images_file"; filename="C:\\new\\me.jpg"', "C:\\new\\me.jpg"),
+        ('name="images_file"; filename="C:\\\\a\\"b.jpg"', 'C:\\a"b.jpg'),
         ("name=\"images_file\"; filename*=utf-8''gr%C3%BC%C3%9Fe.jpg", "grüße.jpg"),
         ("name=images_file; filename=x.jpg; filename*=utf-8''gr%C3%BC%C3%9Fe.jpg", "grüße.jpg"),
     ],

@@ -18,6 +18,7 @@ from tests.watson_server import (
     WatsonServer,
     form,
     part,
+    raw_part,
     running,
 )
 
@@ -169,6 +170,13 @@ def test_bodies_at_fault(
         reply = server.ask("POST", path, body, headers)
         assert reply.status == reply.json["error"]["code"] == status
         assert reply.json["error"]["description"]
+
+
+def test_parts_without_a_name(server: WatsonServer, picture: bytes) -> None:
+    nameless = raw_part("Content-Disposition: form-data", b"x")
+    assert server.send(CLASSIFY, picture, nameless).status == 200
+    reply = server.send(CLASSIFIERS, nameless, part("name", "x"))
+    assert (reply.status, reply.json["error"]["code"]) == (400, 400)
 
 
 def test_customers_without_a_name(server: WatsonServer) -> None:

@@ -102,9 +102,9 @@ def test_names_that_lead_out_of_a_zip(
     photo = smiling_photo.read_bytes()
     archive = zipped([(name, photo) for name in names])
     reply = server.send(CLASSIFY, part("images_file", archive, "a.zip"))
-    # They are names and nothing else: a picture is answered for, or refused.
-    assert reply.status in (200, 400)
-    assert len(reply.json["images"]) == len(names)
+    # They are names and nothing else; some look like those that systems put into a zip.
+    assert reply.status == 200
+    assert {image["image"] for image in reply.json["images"]} <= {f"a.zip/{n}" for n in names}
     many = [(f"{name}{n}.jpg", path.read_bytes()) for name in names for n, path in
             enumerate(smiling()[:4])]  # fmt: skip
     parts = [part("name", "x"), part("a_positive_examples", zipped(many)),

@@ -150,9 +150,10 @@ def requests(
             continue
         needed = right and (name in schema.get("required", ()) or name == "images_file")
         if needed or draw(st.booleans()):
-            binary = field.get("format") == "binary"
-            file = st.sampled_from(GOOD_FILES) if right else FILES
-            parts.append(part(name, draw(file if binary else values(name, right))))
+            if field.get("format") == "binary":
+                parts.append(part(name, draw(st.sampled_from(GOOD_FILES) if right else FILES)))
+            else:
+                parts.append(part(name, draw(values(name, right))))
     if "additionalProperties" in schema and not right:
         for number in range(draw(st.integers(0, 3))):
             name = draw(st.sampled_from(["a", "b b", "c-d", "é", ""]))

@@ -172,14 +172,16 @@ def test_errors(seen: Seen, sdk: Sdk) -> None:
         assert seen["no_images"]["message"].startswith("No images were specified.")
 
 
-def test_keys(seen: Seen) -> None:
+def test_keys(seen: Seen, sdk: Sdk) -> None:
     # All else was asked with a token that the SDK got by itself.
     assert seen["wrong_key"]["code"] == 401
     assert seen["bearer"] == {"classifiers": []}
-    assert seen.get("basic", seen["bearer"]) == seen["bearer"]
-    assert seen.get("wrong_basic", seen["wrong_key"])["code"] == 401
+    if sdk.style in ("python-4", "python-5", "node-6"):
+        assert seen["basic"] == {"classifiers": []}
+        assert seen["wrong_basic"]["code"] == 401
 
 
-def test_without_a_key(seen: Seen) -> None:
+def test_without_a_key(seen: Seen, sdk: Sdk) -> None:
     assert seen["without_key"] == seen["file"]
-    assert seen.get("environment", seen["file"]) == seen["file"]
+    if sdk.style in ("python-4", "python-5", "node-6"):
+        assert seen["environment"] == seen["file"]

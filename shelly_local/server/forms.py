@@ -7,6 +7,7 @@ pictures without a file name, others JSON as text and text as JSON.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ MAX_PARTS = 1_000
 #: Longest value that is no file, in bytes.
 MAX_TEXT_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
+#: What a backslash escapes inside quotes, or one that escapes nothing.
+_BACKSLASH = re.compile(r'\\["\\]|\\')
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 
@@ -161,8 +164,7 @@ def _multipart(request: Request, boundary: bytes) -> Iterator[Part]:
             event = decoder.next_event()
             while not isinstance(event, NeedData | Epilogue):
                 if isinstance(event, Field | File):
-                    name = event.name
-                    filename = event.filename if isinstance(event, File) else None
+                    name, filename = _names(event)
                 elif isinstance(event, Data):
                     data += event.data
                     if not event.more_data:
@@ -175,6 +177,18 @@ def _multipart(request: Request, boundary: bytes) -> Iterator[Part]:
         if isinstance(error, HTTPException) and error.code == 413:
             raise request_error(f"The form has more than {MAX_PARTS} parts.", 413) from error
         raise request_error("The multipart form is damaged or cut off.") from error
+
+
+def _names(event: Field | File) -> tuple[str, str | None]:
+    """Name and file name of a part, with the backslashes that clients send.
+
+    Some escape quotes and backslashes by another one; most send a backslash as it is, as browsers
+    do, and Werkzeug drops these.
+    """
+    disposition = event.headers.get("Content-Disposition", "")
+    whole = _BACKSLASH.sub(lambda found: found[0] if found[0] != "\\" else "\\\\", disposition)
+    _, options = parse_options_header(whole)
+    return options.get("name", ""), options.get("filename")
 
 
 def _urlencoded(body: bytes) -> list[tuple[str, str]]:

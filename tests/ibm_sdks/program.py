@@ -222,7 +222,7 @@ def main() -> None:
     seen = {**looks(service), **life(service), **refused(service)}
     seen["wrong_key"] = classified(with_iam("wrong"))
     for name, client in others(token_of(service)).items():
-        seen[name] = tried(lambda client=client: client.list_classifiers())
+        seen[name] = tried(client.list_classifiers)
     for name, client in without_key().items():
         seen[name] = classified(client)
     if OLDEST:
