@@ -180,6 +180,18 @@ def test_a_compressed_bomb(server: WatsonServer) -> None:
     assert (reply.status, reply.json["error"]["code"]) == (413, 413)
 
 
+def test_memory_does_not_grow_with_requests(tmp_path: Path, smiling_photo: Path) -> None:
+    picture = part("images_file", smiling_photo.read_bytes(), "me.jpg")
+    with running(data_dir=tmp_path) as fresh:
+        for _ in range(5):
+            fresh.send(CLASSIFY, picture)
+        early = resident_megabytes(fresh)
+        for _ in range(35):
+            fresh.send(CLASSIFY, picture)
+        # It was 500 when each thread of the server kept what it had used.
+        assert resident_megabytes(fresh) - early < 150
+
+
 def connect(server: WatsonServer) -> socket.socket:
     host, port = server.authority.split(":")
     return socket.create_connection((host, int(port)), timeout=60)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
-from shelly_local.results import CLASSES
+from shelly_local.results import CLASSES, PhotoEmotions
 from shelly_local.server.gate import Gate
 
 from .people import add_advice, crops, describe
@@ -100,15 +100,16 @@ def advice() -> ResponseReturnValue:
 
     question = read_question(request.get_data(cache=False))
     offer = offers.choose(question.backend, live=question.live)
-    with gate.admit():
+
+    def look() -> tuple[PhotoEmotions, float, list[str]]:
         start = time.perf_counter()
         photo = offer.classifier.classify(question.picture)
         milliseconds = 1000 * (time.perf_counter() - start)
-        seen = (
-            crops(offer.classifier, question.picture, photo)
-            if question.crops and offer.is_local
-            else []
-        )
+        wanted = question.crops and offer.is_local
+        seen = crops(offer.classifier, question.picture, photo) if wanted else []
+        return photo, milliseconds, seen
+
+    photo, milliseconds, seen = gate.run(look)
     if not photo.faces:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no-face", NO_FACE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -190,15 +191,16 @@ def classify() -> Response:
         if url or custom or not everyones:
             raise _forbidden()
     gate: Gate = current_app.extensions["gate"]
-    with gate.admit():
-        result = _recognition().classify(
-            images_file=files[0].data if files else None,
-            images_filename=files[0].filename if files else None,
-            url=_text(url, "url"),
-            threshold=_first(form.value("threshold"), old.get("threshold")),
-            owners=owners,
-            classifier_ids=ids,
-        )
+    work = partial(
+        _recognition().classify,
+        images_file=files[0].data if files else None,
+        images_filename=files[0].filename if files else None,
+        url=_text(url, "url"),
+        threshold=_first(form.value("threshold"), old.get("threshold")),
+        owners=owners,
+        classifier_ids=ids,
+    )
+    result = gate.run(work)
     return answers.answer(result.get_result())
 
 
