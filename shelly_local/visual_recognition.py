@@ -271,7 +271,7 @@ class VisualRecognition(CustomClassifierCalls):
         self, url: str, built_in: bool, custom: Mapping[str, Snapshot]
     ) -> ImageOutcome:
         if not self._allow_url:
-            reason = "fetching is switched off; allow_url=True (--allow-url of a server) switches it on"
+            reason = "fetching is switched off; allow_url=True or --allow-url switches it on"
             return ImageOutcome({"source_url": url}, FetchError(reason))
         try:
             fetched = fetch(url, max_bytes=MAX_IMAGE_BYTES, loopback=self._allow_url == "loopback")
