@@ -97,8 +97,8 @@ def check(server: WatsonServer, folder: Path, expected: Expected, in_flight: boo
     if expected.lasting:
         assert found[expected.lasting]["status"] in ("ready", "retraining")
         assert answers(server, expected.lasting) in expected.classes
-    for place in (folder / "classifiers").iterdir():
-        assert json.loads((place / "classifier.json").read_bytes())
+    for classifier_id in found:
+        assert json.loads((folder / "classifiers" / classifier_id / "classifier.json").read_bytes())
 
 
 def answers(server: WatsonServer, classifier_id: str) -> frozenset[str]:
@@ -186,7 +186,8 @@ def survive(folder: Path, seed: int, rounds: int) -> None:
             found = server.settled(classifier_id)
             if found["status"] == "ready":
                 assert answers(server, classifier_id) == {c["class"] for c in found["classes"]}
-        # The next that writes sweeps up whatever was begun; then all of it can go.
+        # The next that is created sweeps up whatever was begun; then all of it can go.
+        create(server, expected)
         for classifier_id in sorted(expected.ids - {expected.lasting}):
             assert server.ask("DELETE", path_of(classifier_id)).status == 200
         (place,) = (folder / "classifiers").iterdir()
