@@ -93,6 +93,7 @@ class IbmBackend(Backend):
                 401,
             )
         self._host = urlsplit(address).hostname
+        self.title = f"Watson Visual Recognition at {self._host}"  # IBM is not who gets the photos
         self._service.set_http_config({"timeout": (connect_timeout, read_timeout)})
         if attempts > 1:
             self._service.enable_retries(max_retries=attempts - 1, retry_interval=8)

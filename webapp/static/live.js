@@ -18,6 +18,8 @@ const QUALITY = 0.8;
 const NEWEST = 0.4;
 /** A mood counts after it has led for so long, in milliseconds. */
 const STEADY_MS = 700;
+/** Least probability of a mood to be sure of it, as the server has it for photos. */
+const SURE = 0.5;
 /** Problems that the next frame may not have. */
 const PASSING = ["no-face", "busy", "too-small", "bad-image"];
 
@@ -75,16 +77,17 @@ export function watch(video, see, fail) {
   return () => stop.abort();
 }
 
-/** Probabilities without flicker, and the mood that has led for a while. */
+/** Probabilities without flicker, and whether what they say has been so for a while. */
 export class Steady {
   #scores = null;
-  #leader = "";
+  #verdict = "";
   #since = 0;
 
   /**
    * Add a frame.
    * @param {Object<string, number>} scores
-   * @returns {{scores: Object<string, number>, mood: string, steady: boolean}}
+   * @returns {{scores: Object<string, number>, nearest: string[], sure: boolean, steady: boolean}}
+   *   smooth probabilities; the two largest ones' moods, the likelier first
    */
   add(scores) {
     const before = this.#scores ?? scores;
@@ -94,13 +97,13 @@ export class Steady {
         before[mood] + NEWEST * (value - before[mood]),
       ]),
     );
-    const mood = Object.entries(this.#scores).reduce((a, b) => (b[1] > a[1] ? b : a))[0];
-    if (mood !== this.#leader) this.#since = performance.now();
-    this.#leader = mood;
-    return {
-      scores: this.#scores,
-      mood,
-      steady: performance.now() - this.#since >= STEADY_MS,
-    };
+    const smooth = this.#scores;
+    const nearest = Object.keys(smooth).sort((a, b) => smooth[b] - smooth[a]).slice(0, 2);
+    const sure = smooth[nearest[0]] >= SURE;
+    const verdict = `${nearest[0]} ${sure}`;
+    if (verdict !== this.#verdict) this.#since = performance.now();
+    this.#verdict = verdict;
+    const steady = performance.now() - this.#since >= STEADY_MS;
+    return { scores: smooth, nearest, sure, steady };
   }
 }

@@ -69,10 +69,13 @@ export function t(key, values = {}) {
 /** Whether there is a text under this key. */
 export const has = (key) => key in texts;
 
+/** From here on a probability would be written as 100%, which none ever is. */
+export const CERTAIN = 0.995;
+
 /** 0.973 as "97%" or "97 %"; nothing short of certainty reads as 100%. */
 export function percent(probability) {
   const format = new Intl.NumberFormat(language, { style: "percent" });
-  return probability >= 0.995 ? `>${format.format(0.99)}` : format.format(probability);
+  return probability >= CERTAIN ? `>${format.format(0.99)}` : format.format(probability);
 }
 
 /** A number of milliseconds with its unit; seconds from one second on. */
