@@ -49,7 +49,8 @@ class Server:
     """The application on a port of its own, in a thread."""
 
     def __init__(self, backends: Any, config: dict[str, Any] | None = None, port: int = 0) -> None:
-        self._server = create_server(create_app(backends, config), port=port)
+        self.app = create_app(backends, config)
+        self._server = create_server(self.app, port=port)
         ((host, self.port),) = addresses(self._server)
         self.url = f"http://{host}:{self.port}/"
         self._thread = threading.Thread(target=self._server.run, daemon=True)

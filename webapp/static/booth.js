@@ -4,7 +4,7 @@ import * as answerCard from "./answer.js";
 import { Trouble } from "./api.js";
 import { say } from "./bubble.js";
 import { close, lent, open } from "./camera.js";
-import { $ } from "./dom.js";
+import { $, bringIntoView } from "./dom.js";
 import { clear, mark } from "./faces.js";
 import { showHint, showVideo } from "./frame.js";
 import * as lines from "./lines.js";
@@ -40,7 +40,9 @@ async function enter() {
   controls(true, false);
   show("neutral");
   say(() => ({ say: t("camera.start") }));
-  $("shoot").focus();
+  $("shoot").focus({ preventScroll: true });
+  bringIntoView($("booth"));
+  bringIntoView($("bubble")); // it and the picture fit on a phone, so both are seen
 }
 
 /** The camera went away by itself: unplugged, or taken by the system. */
@@ -86,6 +88,7 @@ function controls(on, live) {
   $("live").hidden = live;
   $("badge").hidden = !live;
   $("local-only").hidden = !on;
+  document.body.classList.toggle("camera", on);
   document.body.classList.toggle("live", live);
 }
 
@@ -98,7 +101,7 @@ function goLive() {
     answerCard.hide();
     handlers.fail(trouble);
   });
-  $("stop").focus();
+  $("stop").focus({ preventScroll: true });
 }
 
 function stopWatching() {

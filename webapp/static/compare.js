@@ -4,7 +4,7 @@ import { ask, Trouble } from "./api.js";
 import { title } from "./backends.js";
 import { $, bringIntoView, make } from "./dom.js";
 import { fill } from "./scores.js";
-import { duration, onLanguage, percent, t } from "./texts.js";
+import { milliseconds, onLanguage, percent, t } from "./texts.js";
 import { explain } from "./troubles.js";
 
 let columns = []; // {backend, card, answer?, trouble?}
@@ -63,7 +63,7 @@ function write({ backend, card, answer, trouble }) {
   card.setAttribute("aria-busy", !answer && !trouble);
   card.classList.toggle("wrong", Boolean(trouble));
   bars.hidden = !person;
-  time.textContent = answer ? duration(answer.milliseconds) : "";
+  time.textContent = answer ? milliseconds(answer.milliseconds) : "";
   detail.textContent = trouble && !backend.local ? trouble.detail : "";
   if (trouble) verdict.textContent = explain(trouble, backend);
   else if (!person) verdict.textContent = t("compare.waiting");

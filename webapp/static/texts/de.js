@@ -22,6 +22,7 @@ export default {
   "way.camera": "Kamera",
   "way.sample": "Beispiel",
   "camera.title": "Kamera",
+  "camera.ask": "Ich schalte die Kamera ein. Vielleicht fragt dein Browser, ob ich das darf.",
   "camera.start": "Da bist du ja! Mach ein Foto oder lass mich live zusehen.",
   "camera.take": "Foto aufnehmen",
   "camera.live": "Live zusehen",
