@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from shelly_local.backends import open_backend
@@ -29,6 +33,7 @@ from tests.fake_clouds import (
     watson_answer,
 )
 
+GPS = 0x8825  # EXIF tag of the place
 SAD = (200, {"FaceDetails": [rekognition_face(0.3, 0.4, SAD=70.0, CALM=30.0)]})
 UNDECIDED = (200, {"FaceDetails": [rekognition_face(0.3, 0.4, SAD=45.0, CALM=40.0, FEAR=15.0)]})
 
@@ -119,6 +124,24 @@ class TestConsent:
         page.get_by_role("button", name="Ask again").click()
         page.get_by_role("dialog").get_by_role("button", name="Yes, send it").click()
         expect(page.locator("#by")).to_contain_text("Answered by Google Cloud Vision in")
+
+
+def test_cloud_is_not_told_where_a_photo_was_taken(
+    page: Page, amazon: FakeCloud, smiling_photo: Path, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(GPS)[1] = "N"  # the latitude's half of the globe
+    path = tmp_path / "holiday.jpg"
+    with Image.open(smiling_photo) as photo:
+        photo.resize((600, 600)).save(path, exif=exif)  # small enough to go as it is
+    with Image.open(path) as photo:
+        assert GPS in photo.getexif()
+    ask_amazon(page, path)
+    expect(page.get_by_role("status")).to_contain_text("I can see sadness.")
+    ((_, _, body),) = amazon.requests
+    with Image.open(io.BytesIO(base64.b64decode(json.loads(body)["Image"]["Bytes"]))) as sent:
+        assert sent.size == (600, 600)
+        assert GPS not in sent.getexif()
 
 
 def test_side_by_side(

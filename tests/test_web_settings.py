@@ -36,7 +36,10 @@ def test_backends_of_the_page(
 ) -> None:
     file = tmp_path / "shelly.toml"
     file.write_text('[web]\nbackend = ["local", "rekognition"]\nport = 0\n')
-    watson = {"VISUAL_RECOGNITION_URL": "http://127.0.0.1:9"}  # is not asked here
+    watson = {  # is not asked here
+        "VISUAL_RECOGNITION_URL": "http://127.0.0.1:9",
+        "VISUAL_RECOGNITION_AUTH_TYPE": "noauth",
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "shelly_local", "web", "--config", str(file), *flags],
         cwd=ROOT,

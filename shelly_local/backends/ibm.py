@@ -84,7 +84,11 @@ class IbmBackend(Backend):
             if url:
                 self._service.set_service_url(url)
         except ValueError as error:
-            raise BackendError(f"the IBM backend cannot be set up: {error}", 401) from error
+            raise BackendError(
+                f"the IBM backend cannot be set up: {error} A server without keys needs "
+                "VISUAL_RECOGNITION_AUTH_TYPE=noauth.",
+                401,
+            ) from error
         address = self._service.service_url or ""
         if address == ibm_watson.VisualRecognitionV3.DEFAULT_SERVICE_URL:
             raise BackendError(
