@@ -108,6 +108,20 @@ def test_photo_taken_twice_is_asked_about_once(page: Page) -> None:
     assert page.evaluate(CAMERAS_ON) == 0
 
 
+def test_double_click_on_live_does_not_stop_it(page: Page) -> None:
+    page.get_by_role("button", name="Camera").click()
+    live = page.get_by_role("button", name="Watch live")
+    expect(live).to_be_visible()
+    live.scroll_into_view_if_needed()
+    place = live.bounding_box()
+    assert place is not None
+    # The button to stop moves here as soon as this one has made way.
+    page.mouse.dblclick(place["x"] + place["width"] - 3, place["y"] + place["height"] / 2)
+    expect(page.get_by_role("status")).to_contain_text("Take my advice:")
+    expect(page.locator("#badge")).to_be_visible()
+    assert page.evaluate(CAMERAS_ON) == 1
+
+
 def test_sample_while_the_camera_opens_leaves_it_off(page: Page) -> None:
     page.evaluate("document.getElementById('camera').click()")
     page.evaluate("document.getElementById('sample').click()")
@@ -124,6 +138,7 @@ def test_camera_closed_while_a_frame_is_under_way(
     page.get_by_role("button", name="Camera").click()
     with page.expect_request("**/advice"):
         page.get_by_role("button", name="Watch live").click()
+    page.wait_for_timeout(500)  # longer than a double click
     page.get_by_role("button", name="Stop the camera").click()
     held.go.set()
     page.wait_for_timeout(500)  # the answer comes, and nobody asked for it any more

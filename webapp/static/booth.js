@@ -17,6 +17,8 @@ import { number, onLanguage, t } from "./texts.js";
 const SIDE = 1600;
 /** Frames without a face before Shelly says so: one may be blurred. */
 const PATIENCE = 5;
+/** Longest time between the two presses of a double click, in milliseconds. */
+const HASTE_MS = 400;
 
 let handlers; // {take, fail, clean}
 let stopLive = null;
@@ -93,8 +95,10 @@ function controls(on, live) {
 }
 
 function goLive() {
+  if (view) return;
   controls(true, true);
-  view = { steady: new Steady(), chosen: 0, told: "", missed: 0, answer: null };
+  const since = performance.now();
+  view = { since, steady: new Steady(), chosen: 0, told: "", missed: 0, answer: null };
   say(() => ({ say: t("camera.watching") }));
   stopLive = watch($("video"), see, (trouble) => {
     leave();
@@ -103,6 +107,9 @@ function goLive() {
   });
   $("stop").focus({ preventScroll: true });
 }
+
+/** Whether a press may be the second half of a double click on a button that has made way. */
+const hasty = () => view !== null && performance.now() - view.since < HASTE_MS;
 
 function stopWatching() {
   stopLive?.();
@@ -183,9 +190,9 @@ async function tell(person) {
 export function start(given) {
   handlers = given;
   $("camera").addEventListener("click", enter);
-  $("shoot").addEventListener("click", shoot);
+  $("shoot").addEventListener("click", () => hasty() || shoot());
   $("live").addEventListener("click", goLive);
-  $("stop").addEventListener("click", stop);
+  $("stop").addEventListener("click", () => hasty() || stop());
   addEventListener("pagehide", stop); // the browser may bring the page back as it was
   onLanguage(() => {
     if (view?.told) tell({ ...view.person, advice: "" });
