@@ -115,7 +115,12 @@ def test_server_that_goes_while_the_page_is_open(
     assert len([url for url in asked if url.endswith("/advice")]) == 1
 
 
-def test_page_can_be_installed(page: Page, server_url: str) -> None:
+def test_page_can_be_installed(open_page: OpenPage, server_url: str) -> None:
+    page = open_installed(open_page, server_url)
+    session = page.context.new_cdp_session(page)
+    errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    # The browser of a test is a private one, which installs nothing.
+    assert {error["errorId"] for error in errors} <= {"in-incognito"}
     address = page.locator("link[rel=manifest]").get_attribute("href")
     manifest = json.loads(page.request.get(server_url.rstrip("/") + str(address)).body())
     assert manifest["display"] == "standalone"
