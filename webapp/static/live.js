@@ -14,8 +14,8 @@ const SLOW_MS = 600;
 /** One that takes less makes it larger again. */
 const QUICK_MS = 150;
 const QUALITY = 0.8;
-/** Weight of the newest frame in the probabilities shown; less would lag, more would flicker. */
-const NEWEST = 0.4;
+/** Time in which a frame fades, in milliseconds: shorter would flicker, longer would lag. */
+const FADE_MS = 400;
 /** A mood counts after it has led for so long, in milliseconds. */
 const STEADY_MS = 700;
 /** Least probability of a mood to be sure of it, as the server has it for photos. */
@@ -82,6 +82,7 @@ export class Steady {
   #scores = null;
   #verdict = "";
   #since = 0;
+  #when = 0;
 
   /**
    * Add a frame.
@@ -91,19 +92,22 @@ export class Steady {
    */
   add(scores) {
     const before = this.#scores ?? scores;
+    const now = performance.now();
+    const newest = 1 - Math.exp((this.#when - now) / FADE_MS); // the slower, the more it counts
+    this.#when = now;
     this.#scores = Object.fromEntries(
       Object.entries(scores).map(([mood, value]) => [
         mood,
-        before[mood] + NEWEST * (value - before[mood]),
+        before[mood] + newest * (value - before[mood]),
       ]),
     );
     const smooth = this.#scores;
     const nearest = Object.keys(smooth).sort((a, b) => smooth[b] - smooth[a]).slice(0, 2);
     const sure = smooth[nearest[0]] >= SURE;
     const verdict = `${nearest[0]} ${sure}`;
-    if (verdict !== this.#verdict) this.#since = performance.now();
+    if (verdict !== this.#verdict) this.#since = now;
     this.#verdict = verdict;
-    const steady = performance.now() - this.#since >= STEADY_MS;
+    const steady = now - this.#since >= STEADY_MS;
     return { scores: smooth, nearest, sure, steady };
   }
 }
