@@ -10,6 +10,7 @@ neither torch nor Flask.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from shelly_local.classifier import EmotionClassifier
     from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
     from shelly_local.visual_recognition import VisualRecognition
+
+# ONNX Runtime (1.32 on Linux) reports its use to its maker unless told otherwise before it starts,
+# and keeps an id of the machine for that. Nothing here calls anybody unless its user chose to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "CLASSES",

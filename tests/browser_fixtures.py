@@ -40,7 +40,8 @@ EXPECTED = ("Service Worker registration", "Cross-Origin-Opener-Policy header ha
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
 #: Opens the page in a context of its own: keyword arguments of ``Browser.new_context``;
-#: ``url`` for another server; ``on_response``, called with each response from the first on.
+#: ``url`` for another server; ``on_response``, called with each response from the first on;
+#: ``before``, a script that runs before those of the page.
 OpenPage = Callable[..., Any]
 
 
@@ -48,7 +49,8 @@ class Server:
     """The application on a port of its own, in a thread."""
 
     def __init__(self, backends: Any, config: dict[str, Any] | None = None, port: int = 0) -> None:
-        self._server = create_server(create_app(backends, config), port=port)
+        self.app = create_app(backends, config)
+        self._server = create_server(self.app, port=port)
         ((host, self.port),) = addresses(self._server)
         self.url = f"http://{host}:{self.port}/"
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -118,7 +120,10 @@ def open_page(browser: Any, server_url: str) -> Iterator[OpenPage]:
             errors.append(message.text)
 
     def open_one(
-        url: str = server_url, on_response: Callable[[Any], None] | None = None, **options: Any
+        url: str = server_url,
+        on_response: Callable[[Any], None] | None = None,
+        before: str | None = None,
+        **options: Any,
     ) -> Any:
         settings = {
             "viewport": {"width": 1280, "height": 900},
@@ -130,6 +135,8 @@ def open_page(browser: Any, server_url: str) -> Iterator[OpenPage]:
         context.set_default_timeout(TIMEOUT_MS)
         contexts.append(context)
         context.on("request", lambda request: requests.append(request.url))
+        if before:
+            context.add_init_script(before)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", watch_console)

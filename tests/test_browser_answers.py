@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from shelly_local.classifier import EmotionClassifier
@@ -74,36 +73,6 @@ def test_no_face_says_how_to_do_better(page: Page, no_face_photo: Path) -> None:
     expect(page.get_by_role("status")).to_contain_text("looks towards the camera")
     expect(page.get_by_role("img", name="Your photo")).to_be_visible()
     take_screenshot(page, "no-face")
-
-
-def test_text_named_jpg_is_explained_and_the_next_photo_works(
-    page: Page, smiling_photo: Path, tmp_path: Path
-) -> None:
-    fake = tmp_path / "holiday.jpg"
-    fake.write_text("Dear diary, today I was a picture.\n" * 20, encoding="utf-8")
-    choose(page, fake)
-    expect_trouble(page, "I cannot read that picture")
-    expect(page.locator("#shelly")).to_have_attribute("data-mood", "neutral")
-    choose(page, smiling_photo)
-    expect_happiness(page)
-    expect(page.locator("#bubble")).to_have_class("bubble")
-
-
-def test_other_files(page: Page, tmp_path: Path) -> None:
-    text = tmp_path / "diary.txt"
-    text.write_text("Dear diary")
-    choose(page, text)
-    expect_trouble(page, "That file is not a picture.")
-
-    speck = tmp_path / "speck.png"
-    Image.new("RGB", (8, 8), "grey").save(speck)
-    choose(page, speck)
-    expect_trouble(page, "too small for me to see anything")
-
-    heavy = tmp_path / "heavy.jpg"
-    heavy.write_bytes(bytes(11 * 2**20))
-    choose(page, heavy)
-    expect_trouble(page, "That picture is too large for me.")
 
 
 class Gated:

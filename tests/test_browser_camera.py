@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from shelly_local.classifier import EmotionClassifier
+from shelly_local.results import PhotoEmotions
 from tests.browser_fixtures import OTHER_HOST, OpenPage, Server
 from tests.browser_steps import expect_trouble, take_screenshot, wait_until
 from tests.browser_video import PICTURES
@@ -86,6 +92,56 @@ def test_live_view_follows_the_face(page: Page) -> None:
     asked = len(questions)
     page.wait_for_timeout(700)
     assert len(questions) == asked
+
+
+class Slow:
+    """The local model on a slow machine: a second for each frame."""
+
+    def __init__(self, classifier: EmotionClassifier) -> None:
+        self._classifier = classifier
+
+    def classify(self, photo: bytes, /) -> PhotoEmotions:
+        time.sleep(1)
+        return self._classifier.classify(photo)
+
+
+def test_live_view_adapts_to_a_slow_machine_and_never_freezes(
+    open_page: OpenPage, serve: Callable[..., Server], classifier: EmotionClassifier
+) -> None:
+    page = open_page(serve({"local": Slow(classifier)}).url, permissions=["camera"])
+    widths: list[int] = []
+
+    def measure(request: Any) -> None:
+        if request.url.endswith("/advice"):
+            data = json.loads(request.post_data or "")["image"].split(",")[1]
+            with Image.open(io.BytesIO(base64.b64decode(data))) as frame:
+                widths.append(frame.width)
+
+    page.on("request", measure)
+    switch_on(page)
+    page.get_by_role("button", name="Watch live").click()
+    # Between two answers the page goes on drawing: a frozen one would draw once or twice.
+    expect(page.locator("#badge")).to_contain_text("per second")
+    drawn = page.evaluate(
+        """() => new Promise((resolve) => {
+          const end = performance.now() + 900;
+          let count = 0;
+          const next = () => {
+            count += 1;
+            if (performance.now() < end) requestAnimationFrame(next);
+            else resolve(count);
+          };
+          next();
+        })"""
+    )
+    assert drawn > 8
+    for _ in range(200):
+        if widths and widths[-1] < widths[0]:
+            break
+        page.wait_for_timeout(50)
+    assert widths[-1] < widths[0]
+    assert widths == sorted(widths, reverse=True)
+    assert 0.2 < float(page.locator("#rate").inner_text().split()[2]) < 1
 
 
 def test_camera_that_is_not_allowed(open_page: OpenPage) -> None:

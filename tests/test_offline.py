@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,25 @@ def test_classify_and_page_without_a_network(smiling_photo: Path) -> None:
     assert photo["faces"][0]["emotion"] == "happiness"
     assert answer["emotion"] == "happiness"
     assert answer["advice"]
+
+
+def test_inference_engine_leaves_no_trace_of_its_telemetry(
+    smiling_photo: Path, tmp_path: Path
+) -> None:
+    """It would keep an id of the machine and what it could not send yet below the home folder."""
+    homes = ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "shelly_local", "classify", "--json", str(smiling_photo)],
+        env=environment | dict.fromkeys(homes, str(tmp_path)),
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        check=True,
+    )
+    assert json.loads(run.stdout)["faces"][0]["emotion"] == "happiness"
+    assert "telemetry" not in run.stderr
+    assert [str(path) for path in tmp_path.rglob("*")] == []
 
 
 def test_importing_the_library_loads_neither_torch_nor_flask() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import threading
 from pathlib import Path
@@ -100,6 +101,33 @@ class TestPage:
         assert "microphone=()" in headers["Permissions-Policy"]
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/sw.js", "/static/style.css", "/static/page.js", "/static/shelly/fear.svg"]
+    )
+    def test_text_goes_out_compressed(self, client: FlaskClient, path: str) -> None:
+        plain = client.get(path)
+        packed = client.get(path, headers={"Accept-Encoding": "gzip, br"})
+        assert "Content-Encoding" not in plain.headers
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.data) == plain.data
+        assert len(packed.data) == int(packed.headers["Content-Length"]) < 0.6 * len(plain.data)
+        for response in (plain, packed):
+            assert response.headers["Vary"] == "Accept-Encoding"
+        if "ETag" in packed.headers:  # and is not sent again
+            headers = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
+            assert client.get(path, headers=headers).status_code == 304
+
+    def test_answers_and_pictures_go_out_as_they_are(
+        self, client: FlaskClient, smiling_photo: Path
+    ) -> None:
+        headers = {"Accept-Encoding": "gzip"}
+        for response in (
+            ask(client, smiling_photo.read_bytes(), headers=headers),
+            client.get("/static/samples/both.jpg", headers=headers),
+        ):
+            assert response.status_code == 200
+            assert "Content-Encoding" not in response.headers
 
     def test_health_and_readiness(self, client: FlaskClient) -> None:
         assert client.get("/health").get_json() == {"status": "ok"}

@@ -17,7 +17,7 @@ from shelly_local.server.api import create_api, mounted
 from shelly_local.server.forms import MAX_BODY_BYTES as MAX_API_BODY_BYTES
 from shelly_local.server.gate import MAX_WAIT, Gate
 
-from . import operations, problems, security, views
+from . import compression, operations, problems, security, views
 from .advice import Adviser
 from .offered import LOCAL, Classifier, Offers
 
@@ -92,6 +92,7 @@ def create_app(
     app.extensions["readiness"] = operations.Readiness(offers.local)
 
     requestlog.register(app, app.config["REQUEST_LOG"])
+    compression.register(app)
     security.register(app)
     problems.register(app)
     app.register_blueprint(views.blueprint)

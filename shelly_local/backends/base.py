@@ -23,6 +23,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0
 ATTEMPTS = 4
 #: EXIF tag 0x0112; 1 is upright.
 _ORIENTATION, _UPRIGHT = 0x0112, 1
+_GPS = 0x8825  # EXIF tag: where the picture was taken
 _JPEG_QUALITY = 92
 
 
@@ -73,10 +74,11 @@ def missing_sdk(backend: str, error: ImportError) -> MissingExtraError:
 
 
 def prepared(photo: bytes, *, max_bytes: int, max_side: int) -> tuple[bytes, int, int]:
-    """A photo that every service takes: upright JPEG or PNG below its limits.
+    """A photo that every service takes: upright JPEG or PNG below its limits, and without place.
 
     A photo that is so already goes unchanged; others are encoded anew, in memory, because
-    services differ in what they do with EXIF orientation and in the formats they read.
+    services differ in what they do with EXIF orientation and in the formats they read, and need
+    not know where a photo was taken.
 
     Args:
         photo: bytes of a picture file.
@@ -94,7 +96,8 @@ def prepared(photo: bytes, *, max_bytes: int, max_side: int) -> tuple[bytes, int
         plain = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
         upright = image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
         small = max(image.size) <= max_side and len(photo) <= max_bytes
-    if plain and upright and small:
+        tells_place = _GPS in image.getexif()
+    if plain and upright and small and not tells_place:
         return photo, decoded.width, decoded.height
     buffer = io.BytesIO()
     Image.fromarray(decoded.pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)

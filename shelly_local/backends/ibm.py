@@ -84,7 +84,11 @@ class IbmBackend(Backend):
             if url:
                 self._service.set_service_url(url)
         except ValueError as error:
-            raise BackendError(f"the IBM backend cannot be set up: {error}", 401) from error
+            raise BackendError(
+                f"the IBM backend cannot be set up: {error} A server without keys needs "
+                "VISUAL_RECOGNITION_AUTH_TYPE=noauth.",
+                401,
+            ) from error
         address = self._service.service_url or ""
         if address == ibm_watson.VisualRecognitionV3.DEFAULT_SERVICE_URL:
             raise BackendError(
@@ -93,6 +97,7 @@ class IbmBackend(Backend):
                 401,
             )
         self._host = urlsplit(address).hostname
+        self.title = f"Watson Visual Recognition at {self._host}"  # IBM is not who gets the photos
         self._service.set_http_config({"timeout": (connect_timeout, read_timeout)})
         if attempts > 1:
             self._service.enable_retries(max_retries=attempts - 1, retry_interval=8)

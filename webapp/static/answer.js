@@ -4,7 +4,7 @@ import { find, onThisMachine, title } from "./backends.js";
 import { unsure } from "./compare.js";
 import { $ } from "./dom.js";
 import { fill } from "./scores.js";
-import { duration, percent, t } from "./texts.js";
+import { CERTAIN, duration, percent, t } from "./texts.js";
 
 /**
  * Write the card.
@@ -31,15 +31,17 @@ export function write(answer, person, live) {
 /**
  * What Shelly says about a person.
  * @param {import("./api.js").Person} person
+ * @param {boolean} [numbers] whether to name the probabilities
  * @returns {import("./bubble.js").Words}
  */
-export function words(person) {
+export function words(person, numbers = true) {
   const { advice, emotion, score, sure } = person;
+  const certain = score >= CERTAIN ? t("sure.very") : t("sure", { score: percent(score) });
   return {
-    say: sure ? t(`seen.${emotion}`) : unsure(person),
+    say: sure ? t(`seen.${emotion}`) : unsure(person, numbers),
     intro: advice ? t(sure ? "advice.intro" : "unsure.advice") : "",
     advice,
-    aside: sure ? t("sure", { score: percent(score) }) : "",
+    aside: sure && numbers ? certain : "",
   };
 }
 

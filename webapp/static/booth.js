@@ -1,21 +1,24 @@
 // The photo booth: the camera's picture, a photo of it, and the live view.
 
 import * as answerCard from "./answer.js";
-import { another, Trouble } from "./api.js";
+import { Trouble } from "./api.js";
 import { say } from "./bubble.js";
 import { close, lent, open } from "./camera.js";
-import { $ } from "./dom.js";
+import { $, bringIntoView } from "./dom.js";
 import { clear, mark } from "./faces.js";
 import { showHint, showVideo } from "./frame.js";
+import * as lines from "./lines.js";
 import { Steady, watch } from "./live.js";
 import { draw } from "./picture.js";
 import { look, show } from "./shelly.js";
-import { current, number, onLanguage, t } from "./texts.js";
+import { number, onLanguage, t } from "./texts.js";
 
 /** Longest side of a photo, in pixels: as the camera gives it. */
 const SIDE = 1600;
 /** Frames without a face before Shelly says so: one may be blurred. */
 const PATIENCE = 5;
+/** Longest time between the two presses of a double click, in milliseconds. */
+const HASTE_MS = 400;
 
 let handlers; // {take, fail, clean}
 let stopLive = null;
@@ -27,19 +30,21 @@ async function enter() {
   if (!lent()) return $("selfie").click(); // the phone's own camera
   handlers.clean();
   const mine = (opening += 1);
-  const video = $("video");
+  const wanted = () => mine === opening;
+  say(() => ({ say: t("camera.ask") }));
   try {
-    await open(video, lost);
+    if (!(await open($("video"), wanted, lost))) return;
   } catch (trouble) {
-    if (mine === opening) handlers.fail(trouble);
+    if (wanted()) handlers.fail(trouble);
     return;
   }
-  if (mine !== opening) return close(video);
   showVideo();
   controls(true, false);
   show("neutral");
   say(() => ({ say: t("camera.start") }));
-  $("shoot").focus();
+  $("shoot").focus({ preventScroll: true });
+  bringIntoView($("booth"));
+  bringIntoView($("bubble")); // it and the picture fit on a phone, so both are seen
 }
 
 /** The camera went away by itself: unplugged, or taken by the system. */
@@ -61,14 +66,18 @@ export function leave() {
 }
 
 async function shoot() {
-  const photo = await draw($("video"), SIDE);
-  leave();
-  handlers.take(photo);
+  const shot = draw($("video"), SIDE);
+  leave(); // at once, so that a second press finds no camera
   $("camera").focus();
+  try {
+    handlers.take(await shot);
+  } catch (trouble) {
+    handlers.fail(trouble);
+  }
 }
 
 function stop() {
-  leave();
+  if (!leave()) return;
   answerCard.hide();
   show("neutral");
   say(() => ({ say: t("camera.stopped") }));
@@ -81,20 +90,26 @@ function controls(on, live) {
   $("live").hidden = live;
   $("badge").hidden = !live;
   $("local-only").hidden = !on;
+  document.body.classList.toggle("camera", on);
   document.body.classList.toggle("live", live);
 }
 
 function goLive() {
+  if (view) return;
   controls(true, true);
-  view = { steady: new Steady(), chosen: 0, mood: "", missed: 0, answer: null, advice: {} };
+  const since = performance.now();
+  view = { since, steady: new Steady(), chosen: 0, told: "", missed: 0, answer: null };
   say(() => ({ say: t("camera.watching") }));
   stopLive = watch($("video"), see, (trouble) => {
     leave();
     answerCard.hide();
     handlers.fail(trouble);
   });
-  $("stop").focus();
+  $("stop").focus({ preventScroll: true });
 }
+
+/** Whether a press may be the second half of a double click on a button that has made way. */
+const hasty = () => view !== null && performance.now() - view.since < HASTE_MS;
 
 function stopWatching() {
   stopLive?.();
@@ -110,9 +125,8 @@ function see(answer, rate) {
   view.chosen = nearest(answer.people);
   view.answer = answer;
   const person = answer.people[view.chosen];
-  const { scores, mood, steady } = view.steady.add(person.scores);
-  const shown = { ...person, scores, emotion: mood, score: scores[mood] };
-  shown.nearest = Object.keys(scores).sort((a, b) => scores[b] - scores[a]).slice(0, 2);
+  const { scores, nearest: two, sure, steady } = view.steady.add(person.scores);
+  const shown = { ...person, scores, emotion: two[0], score: scores[two[0]], nearest: two, sure };
   const [x0, y0, x1, y1] = person.box;
   // The picture is a mirror: Shelly looks where the reader is.
   look(1 - (x0 + x1) / answer.width, (y0 + y1) / answer.height - 1);
@@ -121,14 +135,18 @@ function see(answer, rate) {
     view.steady = new Steady(); // another person's moods
   });
   answerCard.write(answer, shown, true);
-  if (steady && mood !== view.mood) tell(mood);
+  if (steady && verdict(shown) !== view.told) tell(shown);
 }
+
+/** What is worth saying: a mood, or not being sure of it. */
+const verdict = ({ emotion, sure }) => (sure ? emotion : `${emotion}?`);
 
 function seeNobody() {
   view.missed += 1;
   clear();
   if (view.missed !== PATIENCE) return;
-  view.mood = "";
+  view.told = "";
+  view.steady = new Steady();
   answerCard.hide();
   say(() => ({ say: t("camera.nobody") }));
 }
@@ -143,16 +161,20 @@ function nearest(people) {
 }
 
 /** Say a mood that stays, with a line of advice. */
-async function tell(mood) {
+async function tell(person) {
   const mine = view;
-  mine.mood = mood;
-  show(mood);
-  say(() => ({ say: t(`seen.${mood}`) }));
+  const told = (mine.told = verdict(person));
+  mine.person = person;
+  show(person.emotion);
+  // The numbers change with every frame; the card has them.
+  const words = () => answerCard.words(person, false);
+  say(words);
   try {
-    const line = await another(mood, current(), mine.advice[mood]);
-    if (view !== mine || mine.mood !== mood) return;
-    mine.advice[mood] = line.advice_id;
-    say(() => ({ say: t(`seen.${mood}`), intro: t("advice.intro"), advice: line.advice }));
+    const line = await lines.another(person.emotion);
+    if (view !== mine || mine.told !== told || !line) return;
+    lines.remember(line.advice_id);
+    person.advice = line.advice;
+    say(words);
   } catch {
     // The next frame meets the same trouble, and says so.
   }
@@ -168,11 +190,11 @@ async function tell(mood) {
 export function start(given) {
   handlers = given;
   $("camera").addEventListener("click", enter);
-  $("shoot").addEventListener("click", shoot);
+  $("shoot").addEventListener("click", () => hasty() || shoot());
   $("live").addEventListener("click", goLive);
-  $("stop").addEventListener("click", stop);
-  addEventListener("pagehide", leave);
+  $("stop").addEventListener("click", () => hasty() || stop());
+  addEventListener("pagehide", stop); // the browser may bring the page back as it was
   onLanguage(() => {
-    if (view?.mood) tell(view.mood);
+    if (view?.told) tell({ ...view.person, advice: "" });
   });
 }

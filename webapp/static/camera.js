@@ -18,26 +18,42 @@ export const lent = () => Boolean(navigator.mediaDevices?.getUserMedia);
 /**
  * Show the camera's picture in a video.
  * @param {HTMLVideoElement} video
+ * @param {() => boolean} wanted whether it still is: users change their minds while it opens
  * @param {() => void} lost called when the camera goes away by itself
+ * @returns {Promise<boolean>} whether it is shown
  * @throws {Trouble} it is not allowed, not there, or in use
  */
-export async function open(video, lost) {
+export async function open(video, wanted, lost) {
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
       video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 } },
     });
+    if (wanted()) {
+      video.srcObject = stream;
+      await video.play();
+    }
   } catch (error) {
+    release(stream);
     throw new Trouble(TROUBLES[error.name] ?? "camera-missing");
   }
-  for (const track of stream.getTracks()) track.addEventListener("ended", lost);
-  video.srcObject = stream;
-  await video.play();
+  if (wanted()) {
+    for (const track of stream.getTracks()) track.addEventListener("ended", lost);
+    return true;
+  }
+  release(stream);
+  if (video.srcObject === stream) video.srcObject = null;
+  return false;
 }
 
 /** Switch the camera off. */
 export function close(video) {
-  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  release(video.srcObject);
   video.srcObject = null;
+}
+
+/** Give a stream back; the camera's light stays on until each has been. */
+function release(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -4,7 +4,7 @@ import { ask, Trouble } from "./api.js";
 import { title } from "./backends.js";
 import { $, bringIntoView, make } from "./dom.js";
 import { fill } from "./scores.js";
-import { duration, onLanguage, percent, t } from "./texts.js";
+import { milliseconds, onLanguage, percent, t } from "./texts.js";
 import { explain } from "./troubles.js";
 
 let columns = []; // {backend, card, answer?, trouble?}
@@ -14,15 +14,16 @@ let columns = []; // {backend, card, answer?, trouble?}
  * @param {string} image data URL
  * @param {{name: string, title: string, local: boolean}[]} backends
  * @param {AbortSignal} signal
+ * @returns {Promise<?Trouble>} if Shelly's own server could not be reached, that; else null
  */
 export async function compare(image, backends, signal) {
-  columns = backends.map((backend) => ({ backend, card: card() }));
+  const mine = (columns = backends.map((backend) => ({ backend, card: card() })));
   $("columns").replaceChildren(...columns.map((column) => column.card));
   columns.forEach(write);
   $("compare").hidden = false;
   bringIntoView($("compare"));
   await Promise.all(
-    columns.map(async (column) => {
+    mine.map(async (column) => {
       try {
         column.answer = await ask(image, { backend: column.backend.name }, signal);
       } catch (trouble) {
@@ -31,6 +32,7 @@ export async function compare(image, backends, signal) {
       write(column);
     }),
   );
+  return mine.map(({ trouble }) => trouble).find((it) => it?.code === "unreachable") ?? null;
 }
 
 /** Remove the view. */
@@ -61,7 +63,7 @@ function write({ backend, card, answer, trouble }) {
   card.setAttribute("aria-busy", !answer && !trouble);
   card.classList.toggle("wrong", Boolean(trouble));
   bars.hidden = !person;
-  time.textContent = answer ? duration(answer.milliseconds) : "";
+  time.textContent = answer ? milliseconds(answer.milliseconds) : "";
   detail.textContent = trouble && !backend.local ? trouble.detail : "";
   if (trouble) verdict.textContent = explain(trouble, backend);
   else if (!person) verdict.textContent = t("compare.waiting");
@@ -71,9 +73,9 @@ function write({ backend, card, answer, trouble }) {
   if (person) fill(bars, person.scores, person.sure ? person.emotion : "");
 }
 
-/** "I am not sure", with the two nearest moods. */
-export function unsure({ nearest: [first, second], scores }) {
-  return t("unsure", {
+/** "I am not sure", with the two nearest moods and, if wanted, their probabilities. */
+export function unsure({ nearest: [first, second], scores }, numbers = true) {
+  return t(numbers ? "unsure" : "unsure.live", {
     first: t(`mood.${first}`),
     firstScore: percent(scores[first]),
     second: t(`mood.${second}`),

@@ -21,6 +21,7 @@ export function mayLeave(titles, here = true) {
   const press = ({ submitter }) => (reply = submitter?.value ?? "no");
   dialog.addEventListener("submit", press);
   dialog.showModal();
+  $(here ? "consent-here" : "consent-no").focus(); // Enter sends nothing
   return new Promise((resolve) => {
     const closed = () => {
       dialog.removeEventListener("submit", press);

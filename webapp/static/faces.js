@@ -3,6 +3,13 @@
 import { $, make } from "./dom.js";
 import { percent, t } from "./texts.js";
 
+/** Boxes narrower than this, in pixels, have thin lines, or nothing of the face would be left. */
+const SMALL = 48;
+
+/** Two sides as percentages of the whole; a face may reach beyond the photo, its box does not. */
+const within = (from, to, whole) =>
+  [from, to].map((side) => (100 * Math.min(Math.max(side, 0), whole)) / whole);
+
 /**
  * Draw the boxes.
  * @param {import("./api.js").Answer} answer
@@ -25,10 +32,15 @@ export function mark({ people, width, height }, chosen, choose) {
   }
   people.forEach(({ box: [x0, y0, x1, y1], emotion, score }, index) => {
     const box = boxes.children[index];
-    box.style.left = `${(100 * x0) / width}%`;
-    box.style.top = `${(100 * y0) / height}%`;
-    box.style.width = `${(100 * (x1 - x0)) / width}%`;
-    box.style.height = `${(100 * (y1 - y0)) / height}%`;
+    // Watson's servers do not tell where a face is: the box is the whole photo.
+    box.hidden = x0 <= 0 && y0 <= 0 && x1 >= width && y1 >= height;
+    const [left, right] = within(x0, x1, width);
+    const [top, bottom] = within(y0, y1, height);
+    box.style.left = `${left}%`;
+    box.style.top = `${top}%`;
+    box.style.width = `${right - left}%`;
+    box.style.height = `${bottom - top}%`;
+    box.classList.toggle("small", ((right - left) / 100) * boxes.clientWidth < SMALL);
     box.classList.toggle("chosen", index === chosen);
     if (tag === "span") return;
     box.setAttribute("aria-pressed", index === chosen);

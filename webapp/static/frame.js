@@ -13,9 +13,8 @@ export function showHint() {
  * @param {?Blob} blob null where the browser cannot show it
  */
 export function showPhoto(blob) {
-  if (!blob) return show("unshown");
-  $("photo").src = URL.createObjectURL(blob);
-  return show("photo");
+  show(blob ? "photo" : "unshown");
+  if (blob) $("photo").src = URL.createObjectURL(blob);
 }
 
 /** Show the video. */
@@ -31,7 +30,7 @@ export function shape(width, height) {
 function show(id) {
   clear();
   // An address of a blob keeps it in memory until it is given back.
-  if (id !== "photo" && $("photo").src) {
+  if ($("photo").src) {
     URL.revokeObjectURL($("photo").src);
     $("photo").removeAttribute("src");
   }

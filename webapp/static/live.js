@@ -14,10 +14,12 @@ const SLOW_MS = 600;
 /** One that takes less makes it larger again. */
 const QUICK_MS = 150;
 const QUALITY = 0.8;
-/** Weight of the newest frame in the probabilities shown; less would lag, more would flicker. */
-const NEWEST = 0.4;
+/** Time in which a frame fades, in milliseconds: shorter would flicker, longer would lag. */
+const FADE_MS = 400;
 /** A mood counts after it has led for so long, in milliseconds. */
 const STEADY_MS = 700;
+/** Least probability of a mood to be sure of it, as the server has it for photos. */
+const SURE = 0.5;
 /** Problems that the next frame may not have. */
 const PASSING = ["no-face", "busy", "too-small", "bad-image"];
 
@@ -75,32 +77,37 @@ export function watch(video, see, fail) {
   return () => stop.abort();
 }
 
-/** Probabilities without flicker, and the mood that has led for a while. */
+/** Probabilities without flicker, and whether what they say has been so for a while. */
 export class Steady {
   #scores = null;
-  #leader = "";
+  #verdict = "";
   #since = 0;
+  #when = 0;
 
   /**
    * Add a frame.
    * @param {Object<string, number>} scores
-   * @returns {{scores: Object<string, number>, mood: string, steady: boolean}}
+   * @returns {{scores: Object<string, number>, nearest: string[], sure: boolean, steady: boolean}}
+   *   smooth probabilities; the two largest ones' moods, the likelier first
    */
   add(scores) {
     const before = this.#scores ?? scores;
+    const now = performance.now();
+    const newest = 1 - Math.exp((this.#when - now) / FADE_MS); // the slower, the more it counts
+    this.#when = now;
     this.#scores = Object.fromEntries(
       Object.entries(scores).map(([mood, value]) => [
         mood,
-        before[mood] + NEWEST * (value - before[mood]),
+        before[mood] + newest * (value - before[mood]),
       ]),
     );
-    const mood = Object.entries(this.#scores).reduce((a, b) => (b[1] > a[1] ? b : a))[0];
-    if (mood !== this.#leader) this.#since = performance.now();
-    this.#leader = mood;
-    return {
-      scores: this.#scores,
-      mood,
-      steady: performance.now() - this.#since >= STEADY_MS,
-    };
+    const smooth = this.#scores;
+    const nearest = Object.keys(smooth).sort((a, b) => smooth[b] - smooth[a]).slice(0, 2);
+    const sure = smooth[nearest[0]] >= SURE;
+    const verdict = `${nearest[0]} ${sure}`;
+    if (verdict !== this.#verdict) this.#since = now;
+    this.#verdict = verdict;
+    const steady = now - this.#since >= STEADY_MS;
+    return { scores: smooth, nearest, sure, steady };
   }
 }

@@ -40,6 +40,7 @@ let met = false; // whether the server has said who can answer
 async function meet() {
   try {
     backends.offer(await fetchBackends(), session.changed);
+    session.offerComparison();
     met = true;
   } catch (trouble) {
     session.fail(trouble);

@@ -9,6 +9,8 @@ const SMALL_BYTES = 2e6;
 /** What the server takes, in bytes. */
 const LARGEST_BYTES = 10 * 2 ** 20;
 const JPEG_QUALITY = 0.9;
+/** Formats that a browser may hand over as they are: others may move, or have another type. */
+const STILL = ["image/jpeg", "image/png"];
 /** Brands of HEIF files with HEVC pictures (ISO/IEC 23008-12, annex B). */
 const HEIC_BRANDS = ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"];
 
@@ -26,30 +28,54 @@ const HEIC_BRANDS = ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "ms
  * @throws {Trouble} the file cannot be read, or is too large for the server
  */
 export async function prepare(file) {
-  let bitmap = null;
   const heic = await isHeic(file);
+  const address = URL.createObjectURL(file);
   try {
-    // Turns the picture upright by its EXIF orientation, which a canvas would lose.
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-  } catch {
-    if (file.size > LARGEST_BYTES) throw new Trouble("too-large");
-    return { image: await dataUrl(heic ? typed(file, "image/heic") : file), preview: null, heic };
+    const picture = await decode(address);
+    if (picture) {
+      const blob = goesAsItIs(file, picture) ? file : await draw(picture, LONGEST_SIDE);
+      return { image: await dataUrl(blob), preview: blob, heic };
+    }
+  } finally {
+    URL.revokeObjectURL(address);
   }
-  const fits = Math.max(bitmap.width, bitmap.height) <= LONGEST_SIDE;
-  const blob = fits && file.size <= SMALL_BYTES ? file : await draw(bitmap, LONGEST_SIDE);
-  bitmap.close();
-  return { image: await dataUrl(blob), preview: blob, heic };
+  if (file.size > LARGEST_BYTES) throw new Trouble("too-large");
+  return { image: await dataUrl(heic ? typed(file, "image/heic") : file), preview: null, heic };
+}
+
+/**
+ * The picture at an address, upright by its EXIF orientation, or null if it cannot be decoded.
+ * An image element does so in every browser; what createImageBitmap does with the orientation
+ * differs from one to the other.
+ */
+async function decode(address) {
+  const picture = new Image();
+  picture.src = address;
+  try {
+    await picture.decode();
+  } catch {
+    return null;
+  }
+  return picture.naturalWidth > 0 ? picture : null;
+}
+
+function goesAsItIs({ size, type }, { naturalWidth, naturalHeight }) {
+  const fits = Math.max(naturalWidth, naturalHeight) <= LONGEST_SIDE;
+  return fits && size <= SMALL_BYTES && STILL.includes(type);
 }
 
 /**
  * Draw a picture, or a frame of a video, as a JPEG.
- * @param {ImageBitmap|HTMLVideoElement} source
+ * @param {HTMLImageElement|HTMLVideoElement} source
  * @param {number} side longest side of the result at most, in pixels
  * @param {number} [quality] of the JPEG, 0 to 1
  * @returns {Promise<Blob>}
+ * @throws {Trouble} there is nothing to draw, or the browser cannot
  */
-export function draw(source, side, quality = JPEG_QUALITY) {
-  const [width, height] = [source.videoWidth ?? source.width, source.videoHeight ?? source.height];
+export async function draw(source, side, quality = JPEG_QUALITY) {
+  const width = source.videoWidth ?? source.naturalWidth;
+  const height = source.videoHeight ?? source.naturalHeight;
+  if (!width || !height) throw new Trouble("bad-image");
   const scale = Math.min(1, side / Math.max(width, height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(width * scale));

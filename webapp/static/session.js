@@ -1,7 +1,7 @@
 // One photo at a time: asking about it, choosing a face, more advice, other backends.
 
 import * as answerCard from "./answer.js";
-import { another, ask, Trouble } from "./api.js";
+import { ask, Trouble } from "./api.js";
 import * as backends from "./backends.js";
 import { say } from "./bubble.js";
 import { compare, hide as hideComparison } from "./compare.js";
@@ -9,6 +9,7 @@ import { mayLeave } from "./consent.js";
 import { $, bringIntoView } from "./dom.js";
 import { mark } from "./faces.js";
 import { shape, showPhoto } from "./frame.js";
+import * as lines from "./lines.js";
 import { stopWaiting, wait } from "./offline.js";
 import { prepare } from "./picture.js";
 import { show } from "./shelly.js";
@@ -23,6 +24,7 @@ let agreed = new Set(); // names of the clouds that may have it
 let question = null; // the AbortController of the question under way
 let answer = null; // the last answer about it
 let chosen = 0; // index of the face that Shelly talks about
+let advising = null; // marks the last request for another line
 let answered = () => {}; // called after each answer
 
 const action = (id, icon, key, run) => ({ id, icon, label: () => t(key), run });
@@ -38,13 +40,20 @@ export async function take(file) {
     if (question !== mine) return;
     picture = prepared;
   } catch (trouble) {
-    if (question === mine) fail(trouble);
+    if (question === mine) fail(asTrouble(trouble, "bad-image"));
     return;
   }
   showPhoto(picture.preview);
-  $("compare-all").hidden = backends.all().length < 2;
+  offerComparison();
   await inquire();
 }
+
+/** Show the button that asks everybody, if there is a photo and somebody else to ask. */
+export function offerComparison() {
+  $("compare-all").hidden = !picture || backends.all().length < 2;
+}
+
+const asTrouble = (error, code) => (error instanceof Trouble ? error : new Trouble(code));
 
 /** Forget the photo and what was said about it. */
 export function forget() {
@@ -54,13 +63,14 @@ export function forget() {
   backends.lend([]);
   answerCard.hide();
   hideComparison();
-  $("compare-all").hidden = true;
+  offerComparison();
   busy(false);
 }
 
-/** The user chose another backend: offer to ask it, too. */
+/** The user chose another backend: ask it if an answer is awaited, else offer to ask it, too. */
 export function changed() {
   if (!picture) return;
+  if (isBusy()) return inquire();
   const asked = backends.choice();
   say(
     () => ({ say: t("ask.other", { name: backends.title(asked) }) }),
@@ -104,6 +114,8 @@ function begin() {
   return question;
 }
 
+const isBusy = () => document.body.classList.contains("busy");
+
 function busy(on) {
   $("main").setAttribute("aria-busy", on);
   document.body.classList.toggle("busy", on);
@@ -134,10 +146,10 @@ async function inquire(backend = backends.choice()) {
   const slow = backend.local ? 0 : setTimeout(() => tooSlow(backend), PATIENCE_MS);
   if (!backend.local) say(() => ({ say: t("looking.far", { name: backend.title }) }));
   try {
-    const after = answer?.people[chosen]?.advice_id;
-    const options = { backend: backend.name, language: current(), after };
+    const language = current();
+    const options = { backend: backend.name, language, after: lines.last() };
     const fresh = await ask(picture.image, options, mine.signal);
-    if (question === mine) replied(fresh);
+    if (question === mine) replied(fresh, language);
   } catch (trouble) {
     if (question === mine) fail(trouble, backend);
   } finally {
@@ -149,12 +161,13 @@ function tooSlow(backend) {
   say(() => ({ say: t("looking.slow", { name: backend.title }) }), [here()]);
 }
 
-function replied(fresh) {
+function replied(fresh, language) {
   busy(false);
   answer = fresh;
-  for (const person of answer.people) person.language = current();
+  for (const person of answer.people) person.language = language;
   shape(answer.width, answer.height);
   choose(0);
+  showCrop(); // which may be open since the answer before
   bringIntoView($("bubble"));
   answered();
 }
@@ -167,23 +180,24 @@ function choose(index) {
   show(person.emotion);
   answerCard.write(answer, person, false);
   say(
-    () => answerCard.words(person),
+    () => answerCard.words(person.language === current() ? person : { ...person, advice: "" }),
     [action("another", "i-bubble", "advice.another", () => advise(person))],
   );
-  if (person.language !== current()) advise(person);
+  if (person.language === current()) lines.remember(person.advice_id);
+  else advise(person);
 }
 
 /** Another line of advice for a person, in the language in use. */
 async function advise(person) {
-  const [language, said] = [current(), answer];
-  const after = person.language === language ? person.advice_id : undefined;
+  const mine = (advising = {}); // a second press replaces the first, whose line was never seen
+  const said = answer;
   try {
-    const line = await another(person.emotion, language, after);
-    if (answer !== said || current() !== language) return;
-    Object.assign(person, line, { language });
+    const line = await lines.another(person.emotion);
+    if (advising !== mine || answer !== said || !line) return;
+    Object.assign(person, line);
     if (answer.people[chosen] === person) choose(chosen);
   } catch (trouble) {
-    if (answer === said) fail(trouble);
+    if (advising === mine && answer === said) fail(trouble);
   }
 }
 
@@ -193,8 +207,9 @@ async function compareAll() {
   if ((await allowed(backends.all(), false)) !== "yes" || picture !== asked) return;
   const mine = begin();
   say(() => ({ say: t("compare.looking") }));
-  await compare(picture.image, backends.all(), mine.signal);
+  const trouble = await compare(picture.image, backends.all(), mine.signal);
   if (question !== mine) return;
+  if (trouble) return fail(trouble);
   busy(false);
   say(() => ({ say: t("compare.done") }));
 }
@@ -202,14 +217,14 @@ async function compareAll() {
 /** Fetch what the model saw when it is first asked for. */
 async function showCrop() {
   const said = answer;
-  if (!$("crop").open || !said || said.people[0].crop) return;
+  if (!$("crop").open || $("crop").hidden || !said || said.people[0].crop) return;
   try {
     const options = { backend: said.backend, language: current(), crops: true };
     const { people } = await ask(picture.image, options, question.signal);
     people.forEach(({ crop }, index) => (said.people[index].crop = crop));
     if (answer === said) answerCard.write(answer, answer.people[chosen], false);
   } catch (trouble) {
-    if (answer === said) fail(trouble instanceof Trouble ? trouble : new Trouble("general-error"));
+    if (answer === said) fail(asTrouble(trouble, "general-error"));
   }
 }
 

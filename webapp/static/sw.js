@@ -5,7 +5,7 @@ const STORE = "shelly-page";
 const MOODS = ["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"];
 const MODULES = [
   ...["answer", "api", "backends", "booth", "bubble", "camera", "compare", "consent", "dom"],
-  ...["faces", "frame", "live", "offline", "page", "picture", "scores", "session", "shelly"],
+  ...["faces", "frame", "lines", "live", "offline", "page", "picture", "scores", "session", "shelly"],
   ...["texts", "troubles", "ways", "texts/de", "texts/en"],
 ];
 const SHELL = [
@@ -24,7 +24,17 @@ self.addEventListener("install", (event) => {
   event.waitUntil(filled.then(() => self.skipWaiting()));
 });
 
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", (event) =>
+  event.waitUntil(forgetOld().then(() => self.clients.claim())),
+);
+
+/** Drop the files of an older page that this one has no more. */
+async function forgetOld() {
+  const store = await caches.open(STORE);
+  for (const request of await store.keys()) {
+    if (!SHELL.includes(new URL(request.url).pathname)) await store.delete(request);
+  }
+}
 
 self.addEventListener("fetch", (event) => {
   const { origin, pathname } = new URL(event.request.url);

@@ -69,21 +69,24 @@ export function t(key, values = {}) {
 /** Whether there is a text under this key. */
 export const has = (key) => key in texts;
 
+/** From here on a probability would be written as 100%, which none ever is. */
+export const CERTAIN = 0.995;
+
 /** 0.973 as "97%" or "97 %"; nothing short of certainty reads as 100%. */
 export function percent(probability) {
   const format = new Intl.NumberFormat(language, { style: "percent" });
-  return probability >= 0.995 ? `>${format.format(0.99)}` : format.format(probability);
+  return probability >= CERTAIN ? `>${format.format(0.99)}` : format.format(probability);
 }
 
-/** A number of milliseconds with its unit; seconds from one second on. */
-export function duration(milliseconds) {
-  const seconds = milliseconds >= 1000;
-  return new Intl.NumberFormat(language, {
-    style: "unit",
-    unit: seconds ? "second" : "millisecond",
-    maximumFractionDigits: seconds ? 1 : 0,
-  }).format(seconds ? milliseconds / 1000 : milliseconds);
-}
+/** A number of milliseconds with its unit, to compare with others. */
+export const milliseconds = (value) => measure(value, "millisecond", 0);
+
+/** The same to be read alone: seconds from one second on. */
+export const duration = (value) =>
+  value < 1000 ? milliseconds(value) : measure(value / 1000, "second", 1);
+
+const measure = (value, unit, maximumFractionDigits) =>
+  new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits }).format(value);
 
 /** Names in a row: "A, B and C". */
 export const list = (names) => new Intl.ListFormat(language).format(names);

@@ -8,13 +8,18 @@ import { onLanguage, t } from "./texts.js";
 const SAMPLES = ["astronaut", "admiral", "both"];
 
 let next = 0;
+let pictures = 0; // counts them, so that a late sample replaces nothing newer
 
 /**
  * Listen to all ways in.
- * @param {(file: Blob) => void} take gets each picture
+ * @param {(file: Blob) => void} whenTaken gets each picture
  * @param {(trouble: Trouble) => void} fail
  */
-export function start(take, fail) {
+export function start(whenTaken, fail) {
+  const take = (file) => {
+    pictures += 1;
+    whenTaken(file);
+  };
   for (const id of ["file", "selfie"]) {
     $(id).addEventListener("change", (event) => {
       const [file] = event.target.files; // none when the dialogue was cancelled
@@ -28,7 +33,15 @@ export function start(take, fail) {
     event.preventDefault();
     hand(event.clipboardData, take, fail);
   });
-  $("sample").addEventListener("click", () => sample().then(take, fail));
+  $("sample").addEventListener("click", async () => {
+    const mine = (pictures += 1);
+    try {
+      const picture = await sample();
+      if (pictures === mine) take(picture);
+    } catch (trouble) {
+      if (pictures === mine) fail(trouble);
+    }
+  });
   const apple = /Mac|iPhone|iPad/.test(navigator.platform);
   onLanguage(() => {
     $("paste").textContent = t("photo.paste", { keys: apple ? "⌘V" : t("photo.keys") });
@@ -64,8 +77,9 @@ async function sample() {
   next = (next + 1) % SAMPLES.length;
   try {
     const response = await fetch(`static/samples/${name}.jpg`);
-    return await response.blob();
+    if (response.ok) return await response.blob();
   } catch {
     throw new Trouble("unreachable");
   }
+  throw new Trouble("general-error");
 }
