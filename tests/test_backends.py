@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,73 +15,16 @@ from shelly_local.backends import Backend, BackendError, UnknownBackendError, op
 from shelly_local.errors import ImageError
 from shelly_local.results import CLASSES, PhotoEmotions
 from shelly_local.visual_recognition import ApiException, VisualRecognition
+from tests.cloud_fixtures import CLOUDS, FAILURES, HAPPY, NO_FACE, Opener
 from tests.fake_clouds import (
     CUT,
     closed_port,
     google_answer,
-    google_error,
     google_face,
-    rekognition_error,
     rekognition_face,
     serving,
     watson_answer,
 )
-
-CLOUDS = ("ibm", "rekognition", "google")
-#: Each service's way to say the same, for each kind of failure.
-FAILURES: dict[str, dict[str, Any]] = {
-    "throttled": {
-        "ibm": (429, {"code": 429, "error": "Too Many Requests"}),
-        "rekognition": rekognition_error("ThrottlingException", 400),
-        "google": google_error(429, "RESOURCE_EXHAUSTED"),
-    },
-    "broken": {
-        "ibm": (500, {"code": 500, "error": "Internal"}),
-        "rekognition": rekognition_error("InternalServerError", 500),
-        "google": google_error(500, "INTERNAL"),
-    },
-    "key": {
-        "ibm": (401, {"code": 401, "error": "Unauthorized"}),
-        "rekognition": rekognition_error("UnrecognizedClientException", 400),
-        "google": google_error(403, "PERMISSION_DENIED"),
-    },
-    "picture": {
-        "ibm": (400, {"error": {"code": 400, "description": "bad picture"}}),
-        "rekognition": rekognition_error("InvalidImageFormatException", 400),
-        "google": google_error(400, "INVALID_ARGUMENT"),
-    },
-}
-HAPPY: dict[str, Any] = {
-    "ibm": watson_answer(happiness=0.8, neutral=0.1),
-    "rekognition": (200, {"FaceDetails": [rekognition_face(0.2, 0.4, HAPPY=80.0, CALM=20.0)]}),
-    "google": google_answer(google_face(40, 80, joy="VERY_LIKELY")),
-}
-NO_FACE: dict[str, Any] = {
-    "ibm": watson_answer(),
-    "rekognition": (200, {"FaceDetails": []}),
-    "google": (200, {"responses": [{}]}),
-}
-
-Opener = Callable[..., Backend]
-
-
-@pytest.fixture
-def open_at(monkeypatch: pytest.MonkeyPatch) -> Opener:
-    """Open a cloud's backend at an address, with keys where its SDK looks for them."""
-    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("VISUAL_RECOGNITION_AUTH_TYPE", "noauth")
-
-    def opener(name: str, url: str, **options: Any) -> Backend:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        monkeypatch.setenv("VISUAL_RECOGNITION_URL", url)
-        monkeypatch.setenv("SHELLY_GOOGLE_ENDPOINT", url)
-        return open_backend(name, **({"attempts": 1, "read_timeout": 2.0} | options))
-
-    return opener
 
 
 @pytest.mark.parametrize("name", CLOUDS)
@@ -188,16 +130,6 @@ def test_an_answer_cut_off_or_late_or_never_is_an_error(
     with pytest.raises(BackendError) as nobody:
         open_at(name, closed_port()).classify(data)
     assert (cut.value.code, late.value.code, nobody.value.code) == (502, 504, 502)
-
-
-@pytest.mark.parametrize("name", ["rekognition", "google"])
-def test_throttling_for_a_moment_is_waited_out(
-    name: str, open_at: Opener, smiling_photo: Path
-) -> None:
-    with serving(FAILURES["throttled"][name], HAPPY[name]) as cloud:
-        photo = open_at(name, cloud.url, attempts=3).classify(smiling_photo.read_bytes())
-        assert len(cloud.requests) == 2
-    assert photo.largest is not None
 
 
 def test_photos_are_sent_upright_and_small_enough(open_at: Opener, smiling_photo: Path) -> None:
