@@ -165,10 +165,11 @@ def _was_late(error: requests.RequestException) -> bool:
 
 
 def _words(error: ApiException) -> str:
-    """What the service says is wrong; where Watson has it, the SDK does not look."""
+    """What the service says is wrong; Watson has it in places where the SDK does not look."""
     message = error.message
-    with suppress(AttributeError, KeyError, TypeError, ValueError):
-        message = error.http_response.json()["error"]["description"]
+    with suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
+        body = error.http_response.json()
+        message = (body if "error" in body else body["images"][0])["error"]["description"]
     return str(message)[:LONGEST_MESSAGE]
 
 
