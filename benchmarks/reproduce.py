@@ -29,6 +29,7 @@ PHOTOS = ("tests/pictures/smiling.jpg", "tests/pictures/astronaut.jpg")
 PEERS = {"peer:facenet-mobilenet": "facenet_pytorch", "peer:fer": "fer"}
 #: Of these no accuracy is known, because their weights are random.
 TIME_ONLY = ("peer:facenet-mobilenet",)
+NAMES = ("accuracy-london", "accuracy-fer2013", "latency")
 #: Seconds that a server may take to stop.
 STOP_S = 30.0
 
@@ -48,6 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fer2013", type=Path, metavar="DIR", help="FER2013 with its FER+ votes")
     parser.add_argument("--limit", metavar="N", help="only N pictures of each set, for a trial")
     parser.add_argument(
+        "--only", choices=NAMES, action="append", help="only this result; repeatable"
+    )
+    installed = [name for name, package in PEERS.items() if find_spec(package)]
+    parser.add_argument(
+        "--peers",
+        type=lambda text: [name for name in text.split(",") if name],
+        default=installed,
+        metavar="LIST",
+        help=f"peers to measure (default: what is installed: {', '.join(installed) or 'none'})",
+    )
+    parser.add_argument(
         "--work",
         type=Path,
         default=ROOT / "runs/benchmarks",
@@ -62,13 +74,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="where results go (default: benchmarks/results)",
     )
     arguments = parser.parse_args(argv)
+    plan = _plan(arguments)
+    if not plan:
+        parser.error(
+            "nothing to measure: give --london or --fer2013 with the data that --only needs"
+        )
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     try:
         with _server() as url:
-            done = [
-                _measure(name, words, arguments, url) for name, words in _plan(arguments).items()
-            ]
+            done = [_measure(name, words, arguments, url) for name, words in plan.items()]
         if arguments.out == ROOT / "benchmarks/results":
             for file in tables.update():
                 print(f"{file.relative_to(ROOT)}: rewritten")
@@ -80,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plan(arguments: argparse.Namespace) -> dict[str, list[str]]:
     """Arguments of ``shelly benchmark`` by the name of the result."""
-    peers = [name for name, package in PEERS.items() if find_spec(package)]
+    peers = arguments.peers
     scored = [name for name in peers if name not in TIME_ONLY]
     limit = ["--limit", arguments.limit] if arguments.limit else []
     plan = {}
@@ -94,7 +109,7 @@ def _plan(arguments: argparse.Namespace) -> dict[str, list[str]]:
         plan["accuracy-fer2013"] += ["--backends", backends]
     plan["latency"] = ["latency", *PHOTOS, "--backends", ",".join(["local", "ibm", *peers])]
     plan["latency"] += ["--cold-runs", "3", "--concurrency", "1,2,4", "--allow-cloud"]
-    return plan
+    return {name: plan[name] for name in arguments.only or NAMES if name in plan}
 
 
 def _measure(name: str, words: Sequence[str], arguments: argparse.Namespace, url: str) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 from shelly_local import backends
 from shelly_local.backends import Backend, BackendError, UnknownBackendError, open_backend
+from shelly_local.cli import main
 from shelly_local.errors import ImageError
 from shelly_local.results import CLASSES, PhotoEmotions
 from shelly_local.visual_recognition import ApiException, VisualRecognition
@@ -25,6 +28,8 @@ from tests.fake_clouds import (
     serving,
     watson_answer,
 )
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", CLOUDS)
@@ -228,3 +233,55 @@ def test_a_package_adds_a_backend_by_entry_point(
     monkeypatch.syspath_prepend(str(tmp_path))
     assert "acme" in backends.known()
     assert open_backend("acme").name == "acme"
+
+
+def readme_example() -> str:
+    """The code below "A new vendor takes one class" in README.md."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.split("A new vendor takes one class")[1].split("```python\n")[1].split("```")[0]
+
+
+def test_the_vendor_of_the_readme_works(
+    monkeypatch: pytest.MonkeyPatch,
+    smiling_photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sdk = ModuleType("acme_sdk")
+    error = type("Error", (Exception,), {})
+    wrong_key = type("WrongKey", (error,), {})
+    small = SimpleNamespace(x=1, y=2, width=30, height=40, smile=0.1, confidence=0.9)
+    large = SimpleNamespace(x=1, y=2, width=60, height=80, smile=0.9, confidence=0.9)
+
+    def faces(photo: bytes) -> SimpleNamespace:
+        if not photo.startswith(b"\xff\xd8"):
+            raise wrong_key if photo == b"key" else error
+        return SimpleNamespace(width=640, height=480, faces=[small, large])
+
+    for name, value in (("Error", error), ("WrongKey", wrong_key), ("faces", faces)):
+        setattr(sdk, name, value)
+    sdk.HOST = "acme.example"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "acme_sdk", sdk)
+    monkeypatch.setattr(backends, "_registered", {})
+    monkeypatch.delitem(backends.TITLES, "acme", raising=False)
+    code = readme_example()
+    assert len(code.splitlines()) < 100
+    exec(code, {})
+
+    backend = open_backend("acme")
+    assert [round(face.face.area) for face in backend.classify(b"\xff\xd8").faces] == [4800, 1200]
+    for photo, status in ((b"key", 401), (b"else", 502)):
+        with pytest.raises(BackendError) as caught:
+            backend.classify(photo)
+        assert caught.value.code == status
+        assert caught.value.__cause__ is not None
+    assert main(["classify", "--backend", "acme", "--json", str(smiling_photo)]) == 0
+    assert json.loads(capsys.readouterr().out)["faces"][0]["emotion"] == "happiness"
+    (tmp_path / "photos/happiness").mkdir(parents=True)
+    (tmp_path / "photos/happiness/1.jpg").write_bytes(smiling_photo.read_bytes())
+    arguments = ["benchmark", "accuracy", "--data", str(tmp_path / "photos")]
+    with pytest.raises(SystemExit):  # what does not say that it is local is a cloud
+        main([*arguments, "--backends", "acme"])
+    assert "--allow-cloud" in capsys.readouterr().err
+    assert main([*arguments, "--backends", "acme", "--allow-cloud"]) == 0
+    assert "100.0 %" in capsys.readouterr().out
