@@ -83,14 +83,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     try:
         with _server() as url:
-            done = [_measure(name, words, arguments, url) for name, words in plan.items()]
+            codes = {name: _measure(name, words, arguments, url) for name, words in plan.items()}
+        # Only now: a result notes whether files of the checkout were changed.
+        for name in (name for name, code in codes.items() if code == 0):
+            file = f"{name}.json"
+            results.write(results.load(arguments.work / file), arguments.out / file)
         if arguments.out == ROOT / "benchmarks/results":
             for file in tables.update():
                 print(f"{file.relative_to(ROOT)}: rewritten")
     except ShellyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return max(done)
+    return max(codes.values())
 
 
 def _plan(arguments: argparse.Namespace) -> dict[str, list[str]]:
@@ -113,15 +117,12 @@ def _plan(arguments: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def _measure(name: str, words: Sequence[str], arguments: argparse.Namespace, url: str) -> int:
-    """One run in a process of its own, and its result in the folder of results."""
+    """One run in a process of its own; its exit code."""
     output = (arguments.work / f"{name}.json").resolve()
     command = [sys.executable, "-m", "shelly_local", "benchmark", *words]
     command += ["--json", str(output), "--restart"]  # the model may be another one by now
     settings = {"VISUAL_RECOGNITION_URL": url, "VISUAL_RECOGNITION_AUTH_TYPE": "noauth"}
-    code = subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=False).returncode
-    if code == 0:
-        results.write(results.load(output), arguments.out / output.name)
-    return code
+    return subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=False).returncode
 
 
 @contextmanager
