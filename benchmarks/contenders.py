@@ -115,6 +115,13 @@ class Entry:
         self.failures = 0
         return answer, phases
 
+    @property
+    def model(self) -> str | None:
+        """The SHA-256 of a model here; None where the backend does not tell one."""
+        description = self.describe().get("description")
+        digest = description.get("sha256") if isinstance(description, Mapping) else None
+        return digest if isinstance(digest, str) else None
+
     def describe(self) -> dict[str, Any]:
         """What the contender says of itself, with its title and place."""
         if self.contender is None:

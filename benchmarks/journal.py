@@ -43,6 +43,7 @@ class Journal:
     ) -> None:
         self.file = file
         self.rows: list[Row] = []
+        self._models: Mapping[str, str] = {}
         self._stream: BinaryIO | None = None
         self._first = first = {"format": FORMAT, **header}
         if file is None:
@@ -74,12 +75,30 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
 
+    def expect(self, models: Mapping[str, str]) -> int:
+        """Forget rows that other models gave, and name the model in rows to come.
+
+        Args:
+            models: what identifies the model of each backend, as far as it is known.
+
+        Returns:
+            How many rows were forgotten.
+        """
+        found = len(self.rows)
+        self._models = models
+        self.rows = [
+            row for row in self.rows if row.get("model") == models.get(row.get("backend", ""))
+        ]
+        return found - len(self.rows)
+
     def append(self, row: Row) -> None:
         """Keep a row; when this returns it is on disk.
 
         Raises:
             JournalError: it cannot be written.
         """
+        if row.get("backend") in self._models:
+            row["model"] = self._models[row["backend"]]
         self._write(row)
         self.rows.append(row)
 

@@ -22,6 +22,9 @@ from .timing import DECIMALS, percentiles
 
 #: Answers to each photo that are not counted: caches fill, connections are made.
 WARM_UP = 3
+#: Seconds before each answer in which the threads of the one before, which wait for more work
+#: by spinning, go to sleep; else they would take a core from the next backend.
+REST_S = 0.02
 #: Pictures of a level of concurrency: at least so many, and so many for each thread.
 LEVEL_PICTURES, PICTURES_PER_THREAD = 16, 4
 
@@ -78,6 +81,7 @@ def measure_warm(
             row["calls"] = 1
             try:
                 with entry.stopwatch:
+                    time.sleep(REST_S)
                     start = time.perf_counter()
                     _, phases = entry.classify(photo.content)
                     row["ms"] = round(1000 * (time.perf_counter() - start), 3)

@@ -89,8 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             file = f"{name}.json"
             results.write(results.load(arguments.work / file), arguments.out / file)
         if arguments.out == ROOT / "benchmarks/results":
-            for file in tables.update():
-                print(f"{file.relative_to(ROOT)}: rewritten")
+            for text in tables.update():
+                print(f"{text.relative_to(ROOT)}: rewritten")
     except ShellyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -53,7 +53,7 @@ def accuracy(arguments: argparse.Namespace) -> int:
     }
     with (
         _entries(arguments, scored=True) as entries,
-        _journal(arguments, header) as journal,
+        _journal(arguments, header, entries) as journal,
         _reporting(len(pictures) * len(entries), arguments.quiet) as report,
     ):
         budget = _budget(arguments, entries, journal)
@@ -96,7 +96,10 @@ def latency(arguments: argparse.Namespace) -> int:
     }
     options = _options(arguments)
     levels = arguments.concurrency
-    with _entries(arguments, scored=False) as entries, _journal(arguments, header) as journal:
+    with (
+        _entries(arguments, scored=False) as entries,
+        _journal(arguments, header, entries) as journal,
+    ):
         total = processes.steps(entries, photos, arguments.cold_runs)
         total += latencies.steps(entries, photos, arguments.runs, len(levels))
         budget = _budget(arguments, entries, journal)
@@ -155,9 +158,15 @@ def _options(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return {HSEMOTION: {"weights": str(weights)}} if weights else {}
 
 
-def _journal(arguments: argparse.Namespace, header: Mapping[str, Any]) -> Journal:
+def _journal(
+    arguments: argparse.Namespace, header: Mapping[str, Any], entries: Sequence[Entry]
+) -> Journal:
+    """What a stopped run measured, without what another model than the present one gave."""
     file = partial_file(arguments.json) if arguments.json else None
     journal = Journal(file, header, restart=arguments.restart)
+    models = {entry.name: entry.model for entry in entries}
+    if stale := journal.expect({name: model for name, model in models.items() if model}):
+        complain(f"{stale} rows in {file} are of another model and are measured again")
     if journal.rows:
         complain(f"going on from {len(journal.rows)} rows in {file}")
     return journal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -207,6 +208,27 @@ def test_partial_results_of_another_run_are_not_mixed_in(
     assert "of another run (other data)" in capsys.readouterr().err
     _, result = run(tree, toys("happiness"), "--restart")
     assert result["backends"]["happiness"]["n"] == 11
+
+
+def test_answers_of_another_model_are_not_kept(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that stopped before an upgrade must not mix two models."""
+    run(tree, f"local,{toys('happiness', 'not_there')}")  # stays open: a backend is missing
+    partial = tree.parent / "result.json.partial.jsonl"
+    header, *lines = partial.read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    for row in rows:
+        if row["backend"] == "local":
+            assert re.fullmatch("[0-9a-f]{64}", row["model"])
+            row |= {"model": "0" * 64, "scores": [1, 0, 0, 0, 0, 0, 0]}
+    partial.write_text("\n".join([header, *map(json.dumps, rows)]) + "\n")
+    capsys.readouterr()
+    code, result = run(tree, f"local,{toys('happiness')}")
+    assert code == 0
+    assert "12 rows" in capsys.readouterr().err
+    assert result["backends"]["local"]["accuracy"] >= 0.75
+    assert result["backends"]["happiness"]["n"] == 12
 
 
 def test_a_limit_draws_the_same_pictures_again(tree: Path) -> None:
