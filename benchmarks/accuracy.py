@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import numpy as np
-
 from shelly_local.errors import ImageError, ShellyError
 from shelly_local.images import decode
 from shelly_local.results import CLASSES, PhotoEmotions
@@ -31,6 +29,7 @@ from .metrics import (
     is_right,
 )
 from .significance import compare, interval
+from .timing import percentiles
 
 #: Longer side, in pixels, to which a refused picture is decoded to see whether anybody can.
 CHECK_SIDE = 64
@@ -119,13 +118,13 @@ def summarise(
         right[entry.name] = {row["picture"]: is_right(row) for row in counted}
         hits = [float(value) for value in right[entry.name].values()]
         people = [subjects[name] for name in right[entry.name]]
-        times = [row["ms"] for row in counted if "ms" in row]
+        times = percentiles([row["ms"] for row in counted if "ms" in row])
         backends[entry.name] = {
             **entry.describe(),
             **evaluate(own),
             "accuracy_ci95": interval(hits, people, seed),
             "subjects": len(set(people)),
-            "p50_ms": round(float(np.median(times)), 2) if times else None,
+            **times,
             "errors": message_counts(own),
         }
     return {"backends": backends, "comparisons": compare(right, subjects, seed)}

@@ -26,10 +26,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column holds names, the others figures."""
+    """A table; the first ``names`` columns hold names, the others figures."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    names: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
 table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right;
   vertical-align: top; }
-th { border-bottom: 2px solid #999; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+th { border-bottom: 2px solid #999; vertical-align: bottom; }
+.name { text-align: left; }
 figure { margin: 1.5rem 0; }
 img { max-width: 100%; height: auto; }
 figcaption { font-size: 0.875rem; color: #555; }
@@ -96,9 +97,17 @@ def _html(block: Block) -> str:
             f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
             f"<figcaption>{alt}</figcaption></figure>"
         )
-    header = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in block.header)
+    kinds = [' class="name"' if i < block.names else "" for i in range(len(block.header))]
+    header = "".join(
+        f'<th scope="col"{kind}>{html.escape(cell)}</th>'
+        for kind, cell in zip(kinds, block.header, strict=True)
+    )
     rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
+        "<tr>"
+        + "".join(
+            f"<td{kind}>{html.escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)
+        )
+        + "</tr>\n"
         for row in block.rows
     )
     return f'<div class="table"><table>\n<tr>{header}</tr>\n{rows}</table></div>'
@@ -111,7 +120,8 @@ def _markdown(block: Block, folder: str) -> str:
         return _escaped(block.text)
     if isinstance(block, Plot):
         return f"![{_escaped(block.caption)}](<{folder}/{block.name}.svg>)"
-    lines = [block.header, ["---"] + ["---:"] * (len(block.header) - 1), *block.rows]
+    rulers = ["---" if i < block.names else "---:" for i in range(len(block.header))]
+    lines = [block.header, rulers, *block.rows]
     return "\n".join(
         "| " + " | ".join(cell if i == 1 else _cell(cell) for cell in line) + " |"
         for i, line in enumerate(lines)

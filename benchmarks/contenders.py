@@ -115,6 +115,13 @@ class Entry:
         self.failures = 0
         return answer, phases
 
+    @property
+    def model(self) -> str | None:
+        """The SHA-256 of a model here; None where the backend does not tell one."""
+        description = self.describe().get("description")
+        digest = description.get("sha256") if isinstance(description, Mapping) else None
+        return digest if isinstance(digest, str) else None
+
     def describe(self) -> dict[str, Any]:
         """What the contender says of itself, with its title and place."""
         if self.contender is None:
@@ -174,17 +181,22 @@ class Budget:
     Args:
         limit: at most this many; None for as many as there are.
         spent: calls of the run before it was stopped.
+
+    Attributes:
+        refused: whether a picture was not sent for this reason.
     """
 
     def __init__(self, limit: int | None, spent: int = 0) -> None:
         self.limit = limit
         self.spent = spent
+        self.refused = False
 
     def take(self, entry: Entry, calls: int = 1) -> bool:
         """Whether so many pictures may be sent; if so, they count. Local ones cost nothing."""
         if entry.is_local:
             return True
         if self.limit is not None and self.spent + calls > self.limit:
+            self.refused = True
             return False
         self.spent += calls
         return True

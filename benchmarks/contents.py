@@ -5,14 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shelly_local.results import CLASSES
+
 from .blocks import Table, Text
 
 Results = Mapping[str, Any]
 
 #: Stands where there is no figure.
 MISSING = "–"
+#: Hosts that are this machine: what answers there is no vendor's cloud.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: What became of pictures that do not count, in words.
 _LEFT_OUT = {"unreadable": "unreadable", "failed": "failed", "not_asked": "not asked"}
+
+
+def named(results: Results) -> dict[str, Any]:
+    """The same results, with a word in the names that may be taken for what they are not."""
+    names = {name: _shown(name, values) for name, values in results["backends"].items()}
+    pairs = [
+        pair | {key: names.get(pair[key], pair[key]) for key in ("first", "second")}
+        for pair in results.get("comparisons", [])
+    ]
+    backends = {names[name]: values for name, values in results["backends"].items()}
+    return {**results, "backends": backends, "comparisons": pairs}
+
+
+def _shown(name: str, values: Results) -> str:
+    host = (values.get("description") or {}).get("host")
+    return f"{name} (server on this machine)" if host in LOOPBACK else name
 
 
 def accuracy_title(results: Results) -> str:
@@ -67,7 +87,7 @@ def class_table(results: Results) -> Table:
             figures = values["classes"].get(label, {})
             shares = (percent(figures.get(key)) for key in ("precision", "recall", "f1"))
             rows.append([label, name, str(figures.get("n", 0)), *shares])
-    return Table(["class", "backend", "n", "precision", "recall", "F1"], rows)
+    return Table(["class", "backend", "n", "precision", "recall", "F1"], rows, names=2)
 
 
 def comparison_table(results: Results) -> Table:
@@ -93,12 +113,8 @@ def comparison_table(results: Results) -> Table:
 
 def latency_table(results: Results) -> Table:
     """A row per backend, all photos together."""
-    levels = sorted(
-        {int(level) for v in results["backends"].values() for level in v["pictures_per_second"]}
-    )
     header = ["backend", "n", "p50 ms", "p95 ms", "p99 ms", "first answer s", "whole process s",
               "CPU s/picture", "peak MB"]  # fmt: skip
-    header += [f"pictures/s at {level}" for level in levels]
     rows = []
     for name, values in results["backends"].items():
         cold = values["cold"] or {}
@@ -111,10 +127,28 @@ def latency_table(results: Results) -> Table:
                 number(cold.get("process_s"), 2),
                 number(values["cpu_s"], 3),
                 number(values["peak_memory_mb"], 0),
-                *(number(values["pictures_per_second"].get(str(level)), 1) for level in levels),
             ]
         )
     return Table(header, rows)
+
+
+def throughput_table(results: Results) -> Table | None:
+    """Pictures a second by how many are asked at the same time; None where not measured."""
+    rates = {
+        name: values["pictures_per_second"]
+        for name, values in results["backends"].items()
+        if values["pictures_per_second"]
+    }
+    levels = sorted({int(level) for own in rates.values() for level in own})
+    if not levels:
+        return None
+    return Table(
+        ["backend", *(f"{level} at a time" for level in levels)],
+        [
+            [name, *(number(own.get(str(level)), 1) for level in levels)]
+            for name, own in rates.items()
+        ],
+    )
 
 
 def photo_table(results: Results) -> Table:
@@ -134,7 +168,9 @@ def photo_table(results: Results) -> Table:
                 ]
             )
     return Table(
-        ["photo", "backend", "p50 ms", "p95 ms", "p99 ms", "CPU s/picture", "peak MB"], rows
+        ["photo", "backend", "p50 ms", "p95 ms", "p99 ms", "CPU s/picture", "peak MB"],
+        rows,
+        names=2,
     )
 
 
@@ -161,7 +197,7 @@ def cost_blocks(costs: Mapping[str, Any]) -> tuple[Text, Table]:
     for name, values in costs["clouds"].items():
         prices = costs["prices"]["clouds"][name]
         month = values["paid_off_in_month"]
-        remark = f"{prices['product']}, {prices['date']}"
+        remark = f"{prices['product']}, {prices['source']}, {prices['date']}"
         rows.append(
             [
                 name,
@@ -183,16 +219,21 @@ def cost_blocks(costs: Mapping[str, Any]) -> tuple[Text, Table]:
     return Text(assumed), Table(header, rows)
 
 
-def environment_text(results: Results) -> Text:
-    """Machine, versions, date and command of a result file."""
+def machine_text(results: Results) -> str:
+    """Processor, cores, memory and system."""
     machine = results["machine"]
     memory = f", {machine['memory_gb']:.0f} GB" if machine["memory_gb"] else ""
+    cores = count(machine["cpu_count"], "core")
+    return f"{machine['processor']}, {cores}{memory}, {machine['system']}"
+
+
+def environment_text(results: Results) -> Text:
+    """Machine, versions, date and command of a result file."""
     versions = ", ".join(f"{name} {value}" for name, value in results["versions"].items())
     commit = f", commit {results['git_commit']}" if results["git_commit"] else ""
     return Text(
-        f"{results['date'][:10]}; {machine['processor']}, {count(machine['cpu_count'], 'core')}"
-        f"{memory}, {machine['system']}; {versions}{commit}; seed {results['seed']}; "
-        f"{results['command']}"
+        f"{results['date'][:10]}; {machine_text(results)}; {versions}{commit}; "
+        f"seed {results['seed']}; {results['command']}"
     )
 
 
@@ -212,6 +253,29 @@ def data_text(results: Results) -> Text:
         reasons = "; ".join(f"{reason} ({n})" for reason, n in data["left_out"].items())
         parts.append(f"Left out: {reasons}.")
     return Text(" ".join(parts))
+
+
+def mapping_lines(files: Sequence[Results]) -> list[str]:
+    """How the words of each backend that has others became our classes."""
+    lines: dict[str, str] = {}
+    for values_by_name in (content["backends"] for content in files):
+        for name, values in values_by_name.items():
+            description = values.get("description") or {}
+            words = description.get("mapping") or {}
+            parts = [
+                f"{word} is {ours}" for word, ours in words.items() if ours not in (word, None)
+            ]
+            if nothing := [word for word, ours in words.items() if ours is None]:
+                has_none = [word for word in nothing if word in CLASSES]
+                parts += [f"it has no word for {word}" for word in has_none]
+                parts += [f"{word} is no answer" for word in nothing if word not in has_none]
+            if likelihoods := description.get("likelihoods"):
+                parts += [f"{word} counts {value:g}" for word, value in likelihoods.items()]
+            if scores := description.get("scores"):
+                parts.append(f"scores are {scores}")
+            if parts:
+                lines[name] = f"{name}: {'; '.join(parts)}."
+    return list(lines.values())
 
 
 def error_lines(results: Results) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from shelly_local.errors import ShellyError
+
+from .results import write_text
 
 #: Changes when older rows cannot be read any more.
 FORMAT = 1
@@ -41,10 +43,11 @@ class Journal:
     ) -> None:
         self.file = file
         self.rows: list[Row] = []
+        self._models: Mapping[str, str] = {}
         self._stream: BinaryIO | None = None
+        self._first = first = {"format": FORMAT, **header}
         if file is None:
             return
-        first = {"format": FORMAT, **header}
         try:
             end = 0 if restart or not file.exists() else self._read(file, first)
             self._stream = file.open("r+b" if file.exists() else "wb")
@@ -72,28 +75,55 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
 
+    def expect(self, models: Mapping[str, str]) -> int:
+        """Forget rows that other models gave, and name the model in rows to come.
+
+        Args:
+            models: what identifies the model of each backend, as far as it is known.
+
+        Returns:
+            How many rows were forgotten.
+        """
+        found = len(self.rows)
+        self._models = models
+        self.rows = [
+            row for row in self.rows if row.get("model") == models.get(row.get("backend", ""))
+        ]
+        return found - len(self.rows)
+
     def append(self, row: Row) -> None:
         """Keep a row; when this returns it is on disk.
 
         Raises:
             JournalError: it cannot be written.
         """
+        if row.get("backend") in self._models:
+            row["model"] = self._models[row["backend"]]
         self._write(row)
         self.rows.append(row)
 
-    def finish(self, file: Path) -> None:
-        """Give the file its final name.
+    def write(self, rows: Sequence[Row], file: Path) -> None:
+        """Write rows to another file, whole or not at all, below the same first line.
 
         Raises:
-            JournalError: it cannot be renamed.
+            OutputError: it cannot be written.
+        """
+        lines = (json.dumps(row, allow_nan=False) for row in (self._first, *rows))
+        write_text("".join(f"{line}\n" for line in lines), file)
+
+    def remove(self) -> None:
+        """Let go of the file: all that it held stands elsewhere.
+
+        Raises:
+            JournalError: it cannot be removed.
         """
         if self.file is None or self._stream is None:
             return
         self._stream.close()
         try:
-            self.file.replace(file)
+            self.file.unlink()
         except OSError as error:
-            raise JournalError(f"cannot write {file}: {error.strerror or error}") from error
+            raise JournalError(f"cannot remove {self.file}: {error.strerror or error}") from error
 
     def _read(self, file: Path, first: Mapping[str, Any]) -> int:
         """Take up the rows of a file; where the last whole line ends."""
@@ -134,7 +164,7 @@ def partial_file(output: Path) -> Path:
 
 
 def rows_file(output: Path) -> Path:
-    """Where the rows of a finished run are: ``FILE.rows.jsonl``."""
+    """Where a row for each question of a run is: ``FILE.rows.jsonl``."""
     return output.with_name(f"{output.name}.rows.jsonl")
 
 

@@ -18,14 +18,15 @@ from .accuracy import CHECK_SIDE, Report, message_counts
 from .contenders import Budget, Entry
 from .journal import Journal, Row
 from .processes import Photo
+from .timing import DECIMALS, percentiles
 
 #: Answers to each photo that are not counted: caches fill, connections are made.
 WARM_UP = 3
-PERCENTILES = (50, 95, 99)
+#: Seconds before each answer in which the threads of the one before, which wait for more work
+#: by spinning, go to sleep; else they would take a core from the next backend.
+REST_S = 0.02
 #: Pictures of a level of concurrency: at least so many, and so many for each thread.
 LEVEL_PICTURES, PICTURES_PER_THREAD = 16, 4
-#: Decimals of milliseconds.
-DECIMALS = 2
 
 
 def read_photos(paths: Sequence[Path], report: Report) -> tuple[list[Photo], int]:
@@ -80,6 +81,7 @@ def measure_warm(
             row["calls"] = 1
             try:
                 with entry.stopwatch:
+                    time.sleep(REST_S)
                     start = time.perf_counter()
                     _, phases = entry.classify(photo.content)
                     row["ms"] = round(1000 * (time.perf_counter() - start), 3)
@@ -144,17 +146,6 @@ def summarise(
             for photo in photos
         },
         "backends": {entry.name: _backend(rows, entry, photos) for entry in entries},
-    }
-
-
-def percentiles(times: Sequence[float]) -> dict[str, float | None]:
-    """``p50_ms``, ``p95_ms`` and ``p99_ms``, with linear interpolation; None without times."""
-    if not times:
-        return {f"p{q}_ms": None for q in PERCENTILES}
-    values = np.percentile(times, PERCENTILES)
-    return {
-        f"p{q}_ms": round(float(value), DECIMALS)
-        for q, value in zip(PERCENTILES, values, strict=True)
     }
 
 

@@ -272,7 +272,7 @@ def _style() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             "plots need the package 'matplotlib'; install it with pip install matplotlib, or "
-            "give --markdown with --no-plots"
+            "give --no-plots"
         ) from error
     return mpl.rc_context(STYLE)
 

@@ -11,7 +11,7 @@ from typing import Any
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
 
-from . import contents, cost, report, results, runs
+from . import contents, cost, glance, report, results, runs
 from .data_sets import FER_LABELS, FRAME_RULES, KINDS
 
 EXIT_INTERRUPTED = 130
@@ -78,7 +78,7 @@ def execute_cost(arguments: argparse.Namespace) -> int:
     prices = cost.load(arguments.prices) if arguments.prices else cost.load()
     seconds = {"local": arguments.seconds} if arguments.seconds else {}
     if arguments.results:
-        seconds |= report.local_seconds([results.load(file) for file in arguments.results])
+        seconds |= glance.local_seconds([results.load(file) for file in arguments.results])
     if not seconds:
         raise ShellyError(
             "give the time of a picture: --results with a result of shelly benchmark latency "

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from shelly_local.output import OutputError
 
-from . import blocks, contents, cost, plots, results
+from . import blocks, contents, cost, glance, plots, results
 from .blocks import Block, Heading, Plot, Table, Text
 from .plots import Order
 
@@ -40,6 +40,10 @@ def build(
         MissingExtraError: matplotlib is not installed.
     """
     parts: list[Block] = [Heading(1, TITLE), Text(ABOUT)]
+    prices = prices or cost.load()
+    if summary := glance.build(files, prices, pictures_per_month):
+        parts += [Heading(2, "At a glance"), *summary]
+    files = [contents.named(content) for content in files]
     accuracy = [content for content in files if content["kind"] == "accuracy"]
     latency = [content for content in files if content["kind"] == "latency"]
     pairs = [(a, b) for a in accuracy for b in latency] if with_plots else []
@@ -55,21 +59,12 @@ def build(
         parts += _accuracy(content, number, order if with_plots else None)
     for number, content in enumerate(latency, start=1):
         parts += _latency(content, number, order if with_plots else None)
-    if seconds := local_seconds(latency):
-        costs = cost.table(prices or cost.load(), pictures_per_month, seconds)
+    if seconds := glance.local_seconds(latency):
+        costs = cost.table(prices, pictures_per_month, seconds)
         parts += [Heading(2, "Cost"), *contents.cost_blocks(costs)]
+    if lines := contents.mapping_lines(files):
+        parts += [Heading(2, "How answers became classes"), *map(Text, lines)]
     return parts
-
-
-def local_seconds(files: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Median seconds per picture of the local backends, the library's own first."""
-    seconds = {
-        name: values["p50_ms"] / 1000
-        for content in files
-        for name, values in content["backends"].items()
-        if values.get("is_local") and values.get("p50_ms")
-    }
-    return dict(sorted(seconds.items(), key=lambda item: item[0] != "local"))
 
 
 def write_html(parts: Sequence[Block], file: Path) -> None:
@@ -137,6 +132,9 @@ def _latency(content: Mapping[str, Any], number: int, order: Order | None) -> li
     phases: Table | None = contents.phase_table(content)
     if phases:
         parts += [Heading(3, "Where the time of a cloud goes (medians)"), phases]
+    rates: Table | None = contents.throughput_table(content)
+    if rates:
+        parts += [Heading(3, "Pictures a second"), rates]
     if order is not None and any(values["pictures_per_second"] for values in backends.values()):
         svg = plots.throughput(backends, order)
         caption = "Pictures a second by how many are asked at the same time"

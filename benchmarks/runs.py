@@ -16,8 +16,8 @@ from . import latency as latencies
 from .accuracy import Report
 from .contenders import Budget, ContenderError, Entry, open_all, parse_names
 from .data import DataError, parse_mapping, parse_subjects
-from .journal import Journal, partial_file, rows_file
-from .metrics import FAILED, NOT_ASKED, UNREADABLE
+from .journal import Journal, Row, partial_file, rows_file
+from .metrics import FAILED, UNREADABLE
 
 HSEMOTION = "peer:hsemotion-onnx"
 
@@ -53,7 +53,7 @@ def accuracy(arguments: argparse.Namespace) -> int:
     }
     with (
         _entries(arguments, scored=True) as entries,
-        _journal(arguments, header) as journal,
+        _journal(arguments, header, entries) as journal,
         _reporting(len(pictures) * len(entries), arguments.quiet) as report,
     ):
         budget = _budget(arguments, entries, journal)
@@ -65,9 +65,7 @@ def accuracy(arguments: argparse.Namespace) -> int:
             **accuracies.summarise(rows, entries, data, arguments.seed),
         }
         failed = any(row["status"] == FAILED for row in rows)
-        if any(row["status"] == NOT_ASKED for row in rows):
-            report.problem(f"--max-calls {arguments.max_calls} is spent; the rest was not asked")
-        _finish(arguments, content, journal, complete=not failed)
+        _finish(arguments, content, journal, rows, failed=failed, spent=budget.refused)
     print(contents.accuracy_title(content))
     print(contents.plain(contents.accuracy_table(content)))
     if content["comparisons"]:
@@ -98,7 +96,10 @@ def latency(arguments: argparse.Namespace) -> int:
     }
     options = _options(arguments)
     levels = arguments.concurrency
-    with _entries(arguments, scored=False) as entries, _journal(arguments, header) as journal:
+    with (
+        _entries(arguments, scored=False) as entries,
+        _journal(arguments, header, entries) as journal,
+    ):
         total = processes.steps(entries, photos, arguments.cold_runs)
         total += latencies.steps(entries, photos, arguments.runs, len(levels))
         budget = _budget(arguments, entries, journal)
@@ -120,9 +121,7 @@ def latency(arguments: argparse.Namespace) -> int:
             values["n"] < arguments.runs * len(photos) and values["errors"]
             for values in content["backends"].values()
         )
-        if budget.limit is not None and budget.spent >= budget.limit:
-            complain(f"--max-calls {budget.limit} is spent; what it did not allow is missing")
-        _finish(arguments, content, journal, complete=not failed)
+        _finish(arguments, content, journal, journal.rows, failed=failed, spent=budget.refused)
     print(contents.latency_title(content))
     print(contents.plain(contents.latency_table(content)))
     return int(failed or unreadable > 0)
@@ -159,9 +158,15 @@ def _options(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return {HSEMOTION: {"weights": str(weights)}} if weights else {}
 
 
-def _journal(arguments: argparse.Namespace, header: Mapping[str, Any]) -> Journal:
+def _journal(
+    arguments: argparse.Namespace, header: Mapping[str, Any], entries: Sequence[Entry]
+) -> Journal:
+    """What a stopped run measured, without what another model than the present one gave."""
     file = partial_file(arguments.json) if arguments.json else None
     journal = Journal(file, header, restart=arguments.restart)
+    models = {entry.name: entry.model for entry in entries}
+    if stale := journal.expect({name: model for name, model in models.items() if model}):
+        complain(f"{stale} rows in {file} are of another model and are measured again")
     if journal.rows:
         complain(f"going on from {len(journal.rows)} rows in {file}")
     return journal
@@ -190,16 +195,28 @@ def _reporting(total: int, quiet: bool) -> Iterator[Report]:
 
 
 def _finish(
-    arguments: argparse.Namespace, content: Mapping[str, Any], journal: Journal, *, complete: bool
+    arguments: argparse.Namespace,
+    content: Mapping[str, Any],
+    journal: Journal,
+    rows: Sequence[Row],
+    *,
+    failed: bool,
+    spent: bool,
 ) -> None:
-    """Write the results; rows of a run with failures stay where the same command finds them."""
+    """Write results and rows; what a run left open stays where the same command finds it."""
+    if spent:
+        complain(
+            f"--max-calls {arguments.max_calls} is spent; the same command with a larger one asks "
+            "about the rest"
+        )
     if not arguments.json:
         return
     results.write(content, arguments.json)
-    if complete:
-        journal.finish(rows_file(arguments.json))
-    else:
+    journal.write(rows, rows_file(arguments.json))
+    if failed:
         complain(
-            f"some answers are missing; the same command asks for them again and keeps the rest "
+            "some answers are missing; the same command asks for them again and keeps the rest "
             f"({partial_file(arguments.json)})"
         )
+    if not failed and not spent:
+        journal.remove()

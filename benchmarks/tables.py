@@ -15,9 +15,8 @@ from typing import Any
 
 from shelly_local.errors import ShellyError
 
-from . import blocks, report, results
-from .blocks import Block, Heading, Table
-from .contents import number, percent, percent_range
+from . import blocks, contents, glance, report, results
+from .blocks import Block, Heading, Text
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Around what this module writes; both stand alone on a line.
@@ -47,55 +46,11 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
 
 
 def short(files: Sequence[Mapping[str, Any]]) -> list[Block]:
-    """One table of accuracies and one of times, of all files."""
-    parts: list[Block] = []
-    accuracy = [content for content in files if content["kind"] == "accuracy"]
-    latency = [content for content in files if content["kind"] == "latency"]
-    if accuracy:
-        rows = [
-            [
-                content["data"]["name"],
-                name,
-                str(values["n"]),
-                percent(values["accuracy"]),
-                percent_range(values["accuracy_ci95"]),
-                percent(values["faces_found"]),
-                percent(values["macro_f1"]),
-            ]
-            for content in accuracy
-            for name, values in content["backends"].items()
-        ]
-        header = [
-            "pictures",
-            "backend",
-            "n",
-            "accuracy",
-            "95 % interval",
-            "faces found",
-            "macro F1",
-        ]
-        parts.append(Table(header, rows))
-    if latency:
-        rows = [
-            [
-                f"{photo} ({facts['width']}×{facts['height']})",
-                name,
-                *(
-                    number(values["photos"][photo][key], 0)
-                    for key in ("p50_ms", "p95_ms", "p99_ms")
-                ),
-                number((values["cold"] or {}).get("first_answer_s"), 2),
-                number(values["pictures_per_second"].get("1"), 1),
-                number(values["peak_memory_mb"], 0),
-            ]
-            for content in latency
-            for photo, facts in content["photos"].items()
-            for name, values in content["backends"].items()
-        ]
-        header = ["photo", "backend", "p50 ms", "p95 ms", "p99 ms", "first answer of a process s",
-                  "pictures/s", "peak MB"]  # fmt: skip
-        parts.append(Table(header, rows))
-    return parts
+    """The table at a glance, and when and on what it was measured."""
+    days = sorted({content["date"][:10] for content in files})
+    machines = dict.fromkeys(contents.machine_text(content) for content in files)
+    when = f"Measured on {' and '.join(days)}; {' and '.join(machines)}."
+    return [*glance.build(files), Text(when)]
 
 
 def full(files: Sequence[Mapping[str, Any]]) -> list[Block]:

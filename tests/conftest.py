@@ -10,9 +10,10 @@ from PIL import Image
 
 from shelly_local.classifier import EmotionClassifier
 from tests.browser_fixtures import browser, open_page, page, serve, server_url
+from tests.cloud_fixtures import open_at
 
-#: Fixtures of the browser tests, here for all of these to find.
-__all__ = ["browser", "open_page", "page", "serve", "server_url"]
+#: Fixtures of the tests of the browser and of clouds, here for all of these to find.
+__all__ = ["browser", "open_at", "open_page", "page", "serve", "server_url"]
 
 PICTURES = Path(__file__).parent / "pictures"
 PORTRAITS = ("smiling.jpg", "neutral.jpg", "astronaut.jpg", "hopper.jpg")

@@ -21,7 +21,8 @@ class FakeCloud:
     """A server that gives scripted answers, the last one for ever.
 
     Attributes:
-        answers: ``(status, JSON)``, ``CUT``, or seconds to wait before an empty 200.
+        answers: ``(status, JSON)``, ``(status, bytes)``, ``CUT``, or seconds to wait before an
+            empty 200.
         requests: path, headers and body of each call.
     """
 
@@ -38,7 +39,7 @@ class FakeCloud:
             time.sleep(answer)
             answer = (200, {})
         status, content = (200, {"begins": "well"}) if answer is CUT else answer
-        data = json.dumps(content).encode()
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(data) + (100 if answer is CUT else 0)))

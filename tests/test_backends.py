@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,76 +14,22 @@ from PIL import Image
 
 from shelly_local import backends
 from shelly_local.backends import Backend, BackendError, UnknownBackendError, open_backend
+from shelly_local.cli import main
 from shelly_local.errors import ImageError
 from shelly_local.results import CLASSES, PhotoEmotions
 from shelly_local.visual_recognition import ApiException, VisualRecognition
+from tests.cloud_fixtures import CLOUDS, FAILURES, HAPPY, NO_FACE, Opener
 from tests.fake_clouds import (
     CUT,
     closed_port,
     google_answer,
-    google_error,
     google_face,
-    rekognition_error,
     rekognition_face,
     serving,
     watson_answer,
 )
 
-CLOUDS = ("ibm", "rekognition", "google")
-#: Each service's way to say the same, for each kind of failure.
-FAILURES: dict[str, dict[str, Any]] = {
-    "throttled": {
-        "ibm": (429, {"code": 429, "error": "Too Many Requests"}),
-        "rekognition": rekognition_error("ThrottlingException", 400),
-        "google": google_error(429, "RESOURCE_EXHAUSTED"),
-    },
-    "broken": {
-        "ibm": (500, {"code": 500, "error": "Internal"}),
-        "rekognition": rekognition_error("InternalServerError", 500),
-        "google": google_error(500, "INTERNAL"),
-    },
-    "key": {
-        "ibm": (401, {"code": 401, "error": "Unauthorized"}),
-        "rekognition": rekognition_error("UnrecognizedClientException", 400),
-        "google": google_error(403, "PERMISSION_DENIED"),
-    },
-    "picture": {
-        "ibm": (400, {"error": {"code": 400, "description": "bad picture"}}),
-        "rekognition": rekognition_error("InvalidImageFormatException", 400),
-        "google": google_error(400, "INVALID_ARGUMENT"),
-    },
-}
-HAPPY: dict[str, Any] = {
-    "ibm": watson_answer(happiness=0.8, neutral=0.1),
-    "rekognition": (200, {"FaceDetails": [rekognition_face(0.2, 0.4, HAPPY=80.0, CALM=20.0)]}),
-    "google": google_answer(google_face(40, 80, joy="VERY_LIKELY")),
-}
-NO_FACE: dict[str, Any] = {
-    "ibm": watson_answer(),
-    "rekognition": (200, {"FaceDetails": []}),
-    "google": (200, {"responses": [{}]}),
-}
-
-Opener = Callable[..., Backend]
-
-
-@pytest.fixture
-def open_at(monkeypatch: pytest.MonkeyPatch) -> Opener:
-    """Open a cloud's backend at an address, with keys where its SDK looks for them."""
-    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("VISUAL_RECOGNITION_AUTH_TYPE", "noauth")
-
-    def opener(name: str, url: str, **options: Any) -> Backend:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        monkeypatch.setenv("VISUAL_RECOGNITION_URL", url)
-        monkeypatch.setenv("SHELLY_GOOGLE_ENDPOINT", url)
-        return open_backend(name, **({"attempts": 1, "read_timeout": 2.0} | options))
-
-    return opener
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", CLOUDS)
@@ -190,16 +137,6 @@ def test_an_answer_cut_off_or_late_or_never_is_an_error(
     assert (cut.value.code, late.value.code, nobody.value.code) == (502, 504, 502)
 
 
-@pytest.mark.parametrize("name", ["rekognition", "google"])
-def test_throttling_for_a_moment_is_waited_out(
-    name: str, open_at: Opener, smiling_photo: Path
-) -> None:
-    with serving(FAILURES["throttled"][name], HAPPY[name]) as cloud:
-        photo = open_at(name, cloud.url, attempts=3).classify(smiling_photo.read_bytes())
-        assert len(cloud.requests) == 2
-    assert photo.largest is not None
-
-
 def test_photos_are_sent_upright_and_small_enough(open_at: Opener, smiling_photo: Path) -> None:
     """A sideways GIF-like format that no service takes becomes an upright JPEG."""
     import base64
@@ -296,3 +233,55 @@ def test_a_package_adds_a_backend_by_entry_point(
     monkeypatch.syspath_prepend(str(tmp_path))
     assert "acme" in backends.known()
     assert open_backend("acme").name == "acme"
+
+
+def readme_example() -> str:
+    """The code below "A new vendor takes one class" in README.md."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.split("A new vendor takes one class")[1].split("```python\n")[1].split("```")[0]
+
+
+def test_the_vendor_of_the_readme_works(
+    monkeypatch: pytest.MonkeyPatch,
+    smiling_photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sdk = ModuleType("acme_sdk")
+    error = type("Error", (Exception,), {})
+    wrong_key = type("WrongKey", (error,), {})
+    small = SimpleNamespace(x=1, y=2, width=30, height=40, smile=0.1, confidence=0.9)
+    large = SimpleNamespace(x=1, y=2, width=60, height=80, smile=0.9, confidence=0.9)
+
+    def faces(photo: bytes) -> SimpleNamespace:
+        if not photo.startswith(b"\xff\xd8"):
+            raise wrong_key if photo == b"key" else error
+        return SimpleNamespace(width=640, height=480, faces=[small, large])
+
+    for name, value in (("Error", error), ("WrongKey", wrong_key), ("faces", faces)):
+        setattr(sdk, name, value)
+    sdk.HOST = "acme.example"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "acme_sdk", sdk)
+    monkeypatch.setattr(backends, "_registered", {})
+    monkeypatch.delitem(backends.TITLES, "acme", raising=False)
+    code = readme_example()
+    assert len(code.splitlines()) < 100
+    exec(code, {})
+
+    backend = open_backend("acme")
+    assert [round(face.face.area) for face in backend.classify(b"\xff\xd8").faces] == [4800, 1200]
+    for photo, status in ((b"key", 401), (b"else", 502)):
+        with pytest.raises(BackendError) as caught:
+            backend.classify(photo)
+        assert caught.value.code == status
+        assert caught.value.__cause__ is not None
+    assert main(["classify", "--backend", "acme", "--json", str(smiling_photo)]) == 0
+    assert json.loads(capsys.readouterr().out)["faces"][0]["emotion"] == "happiness"
+    (tmp_path / "photos/happiness").mkdir(parents=True)
+    (tmp_path / "photos/happiness/1.jpg").write_bytes(smiling_photo.read_bytes())
+    arguments = ["benchmark", "accuracy", "--data", str(tmp_path / "photos")]
+    with pytest.raises(SystemExit):  # what does not say that it is local is a cloud
+        main([*arguments, "--backends", "acme"])
+    assert "--allow-cloud" in capsys.readouterr().err
+    assert main([*arguments, "--backends", "acme", "--allow-cloud"]) == 0
+    assert "100.0 %" in capsys.readouterr().out

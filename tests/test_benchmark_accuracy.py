@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,12 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
+def rows_of(tree: Path) -> list[dict[str, Any]]:
+    """The rows of the last run, without the first line."""
+    lines = (tree.parent / "result.json.rows.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[1:]]
+
+
 def run(tree: Path, backends: str, *options: str) -> tuple[int, dict[str, Any]]:
     """Exit code, and the backends in the result without the module's name."""
     output = tree.parent / "result.json"
@@ -60,6 +67,8 @@ def test_real_backend_beside_known_answers(tree: Path, capsys: pytest.CaptureFix
     assert always["subjects"] == 6
     assert always["accuracy_ci95"] == [0.5, 0.5]
     assert result["comparisons"][2]["p_value"] == 1.0
+    for values in result["backends"].values():
+        assert 0 <= values["p50_ms"] <= values["p95_ms"] <= values["p99_ms"]
     assert result["data"]["per_class"] == {"happiness": 6, "neutral": 6}
     assert {"date", "command", "seed", "machine", "versions", "git_commit"} <= result.keys()
     assert str(tree) not in json.dumps(result)
@@ -84,6 +93,8 @@ def test_unknown_folders_and_bad_files_are_told_and_left_out(
     assert "happiness/dangling.jpg" in errors
     assert result["backends"]["local"]["statuses"] == {"answered": 12, "unreadable": 2}
     assert result["data"]["mapped"] == {"calm": "neutral"}
+    unreadable = {row["picture"] for row in rows_of(tree) if row["status"] == "unreadable"}
+    assert unreadable == {"happiness/broken.jpg", "happiness/dangling.jpg"}
 
 
 def test_one_backend_dies_and_another_lacks_its_key(
@@ -102,6 +113,9 @@ def test_one_backend_dies_and_another_lacks_its_key(
     errors = capsys.readouterr().err
     assert "the floor gave way" in errors
     assert "call 2" not in errors  # a wrong key is tried once
+    marked = [(row["backend"].split(":")[-1], row["status"]) for row in rows_of(tree)]
+    assert len(marked) == 48
+    assert marked.count(("dying", "failed")) == 9
     assert "Traceback" not in errors
 
 
@@ -130,15 +144,21 @@ def test_clouds_need_leave_and_keep_to_a_budget(
     assert result["backends"]["happiness"]["n"] == 12
     assert result["comparisons"][0]["n"] == 5
     assert "--max-calls 5 is spent" in capsys.readouterr().err
+    assert [row["status"] for row in rows_of(tree)].count("not_asked") == 7
 
 
-def test_budget_holds_over_stopped_runs(tree: Path) -> None:
-    options = ("--allow-cloud", "--max-calls", "4")
-    run(tree, toys("cloud", "not_there"), *options)  # stays open: a backend is missing
-    _, result = run(tree, toys("cloud", "not_there"), *options)
-    assert result["backends"]["cloud"]["n"] == 4
-    _, result = run(tree, toys("cloud", "not_there"), "--allow-cloud", "--max-calls", "6")
-    assert result["backends"]["cloud"]["n"] == 6
+@pytest.mark.parametrize("others", [(), ("not_there",)])
+def test_budget_holds_over_runs_and_a_larger_one_goes_on(
+    tree: Path, others: tuple[str, ...]
+) -> None:
+    """Whether or not a backend that is missing keeps the run open, too."""
+    backends = toys("cloud", *others)
+    for most, answered in (("4", 4), ("4", 4), ("6", 6), ("100", 12)):
+        _, result = run(tree, backends, "--allow-cloud", "--max-calls", most)
+        assert result["backends"]["cloud"]["n"] == answered
+    rows = [row for row in rows_of(tree) if row["backend"] == toys("cloud")]
+    assert len({row["picture"] for row in rows}) == len(rows) == 12
+    assert (tree.parent / "result.json.partial.jsonl").exists() == bool(others)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -190,11 +210,31 @@ def test_partial_results_of_another_run_are_not_mixed_in(
     assert result["backends"]["happiness"]["n"] == 11
 
 
+def test_answers_of_another_model_are_not_kept(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that stopped before an upgrade must not mix two models."""
+    run(tree, f"local,{toys('happiness', 'not_there')}")  # stays open: a backend is missing
+    partial = tree.parent / "result.json.partial.jsonl"
+    header, *lines = partial.read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    for row in rows:
+        if row["backend"] == "local":
+            assert re.fullmatch("[0-9a-f]{64}", row["model"])
+            row |= {"model": "0" * 64, "scores": [1, 0, 0, 0, 0, 0, 0]}
+    partial.write_text("\n".join([header, *map(json.dumps, rows)]) + "\n")
+    capsys.readouterr()
+    code, result = run(tree, f"local,{toys('happiness')}")
+    assert code == 0
+    assert "12 rows" in capsys.readouterr().err
+    assert result["backends"]["local"]["accuracy"] >= 0.75
+    assert result["backends"]["happiness"]["n"] == 12
+
+
 def test_a_limit_draws_the_same_pictures_again(tree: Path) -> None:
     def drawn(*options: str) -> list[str]:
         run(tree, toys("happiness"), *options)
-        rows = (tree.parent / "result.json.rows.jsonl").read_text().splitlines()[1:]
-        return [json.loads(row)["picture"] for row in rows]
+        return [row["picture"] for row in rows_of(tree)]
 
     assert drawn("--limit", "5") == drawn("--limit", "5")
     assert len(drawn("--limit", "5")) == 5

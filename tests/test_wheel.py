@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -71,6 +72,42 @@ def test_train_from_the_wheel(installed: Path) -> None:
     result = run(installed, "-m", "shelly_local", "train", "--help")
     assert result.returncode == 0, result.stderr
     assert "--protocol {kfold,lfdm,holdout}" in result.stdout
+
+
+def test_benchmark_from_the_wheel(installed: Path, smiling_photo: Path, tmp_path: Path) -> None:
+    """Without anything but the base installation; what needs more says how to get it."""
+    (tmp_path / "photos/happiness").mkdir(parents=True)
+    shutil.copy(smiling_photo, tmp_path / "photos/happiness")
+    missing = ("torch", "matplotlib", "scipy", "boto3", "onnx", "facenet_pytorch")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r}))\n"
+    code += "from shelly_local.cli import main; sys.exit(main(sys.argv[1:]))"
+
+    def shelly(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run(installed, "-c", code, "benchmark", *arguments)
+
+    accuracy, latency = str(tmp_path / "accuracy.json"), str(tmp_path / "latency.json")
+    done = shelly("accuracy", "--data", str(tmp_path / "photos"), "--json", accuracy)
+    assert done.returncode == 0, done.stderr
+    assert "100.0 %" in done.stdout
+    few = ("--runs", "1", "--cold-runs", "0", "--concurrency", "1", "--json", latency)
+    done = shelly("latency", str(smiling_photo), *few)
+    assert done.returncode == 0, done.stderr
+    done = shelly("latency", str(smiling_photo), *few, "--backends", "peer:facenet-mobilenet")
+    assert done.returncode == 1
+    assert 'pip install "shelly-local[train]"' in done.stderr
+    done = shelly("latency", str(smiling_photo), *few, "--restart")
+    assert done.returncode == 0, done.stderr
+
+    page = tmp_path / "report.html"
+    done = shelly("report", accuracy, latency, "--html", str(page))
+    assert done.returncode == 1
+    assert "pip install matplotlib" in done.stderr
+    done = shelly("report", accuracy, latency, "--html", str(page), "--no-plots")
+    assert done.returncode == 0, done.stderr
+    assert "At a glance" in page.read_text(encoding="utf-8")
+    done = shelly("accuracy", "--data", str(tmp_path / "photos"), "--backends", "rekognition")
+    assert done.returncode == 1
+    assert "pip install 'shelly-local[cloud]'" in done.stderr
 
 
 def test_page_from_the_wheel(installed: Path) -> None:

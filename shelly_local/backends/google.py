@@ -8,6 +8,7 @@ https://cloud.google.com/vision/docs/reference/rest/v1/AnnotateImageResponse#Fac
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from shelly_local.backends.base import (
@@ -25,9 +26,9 @@ from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
 try:
     import requests
     from google.api_core import exceptions
-    from google.api_core.retry import Retry, if_exception_type
+    from google.api_core.retry import Retry
     from google.auth.credentials import AnonymousCredentials
-    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
     from google.cloud import vision
 except ImportError as error:
     raise missing_sdk("google", error) from error
@@ -54,6 +55,18 @@ LIKELIHOODS = {
 MAX_BYTES, MAX_SIDE = 10 * 2**20, 4096
 MAX_FACES = 100
 DEFAULT_ENDPOINT = "vision.googleapis.com"
+#: Seconds before the second try, which double with every further one up to a limit; drawn
+#: at random below these, so that programs that were throttled together do not come back so.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+#: What may be over in a moment: throttling, a broken service, a broken connection.
+_TRANSIENT = (
+    exceptions.TooManyRequests,
+    exceptions.InternalServerError,
+    exceptions.BadGateway,
+    exceptions.ServiceUnavailable,
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+)
 _MARKS = ("LEFT_EYE", "RIGHT_EYE", "NOSE_TIP", "MOUTH_LEFT", "MOUTH_RIGHT")
 
 
@@ -64,7 +77,7 @@ class GoogleBackend(Backend):
         endpoint: host, or address with scheme; by default ``SHELLY_GOOGLE_ENDPOINT``, else
             Google's. To an ``http://`` address no credentials are sent.
         read_timeout: seconds of one try.
-        attempts: tries in all, as a time: back-off doubles from half a second, with jitter.
+        attempts: tries in all, with exponential back-off and jitter between them.
 
     Raises:
         BackendError: no credentials are found.
@@ -82,18 +95,7 @@ class GoogleBackend(Backend):
     ) -> None:
         self._endpoint = endpoint or first_set("SHELLY_GOOGLE_ENDPOINT") or DEFAULT_ENDPOINT
         self._timeout = read_timeout
-        self._retry = Retry(
-            predicate=if_exception_type(
-                exceptions.TooManyRequests,
-                exceptions.InternalServerError,
-                exceptions.BadGateway,
-                exceptions.ServiceUnavailable,
-            ),
-            initial=0.5,
-            maximum=8.0,
-            # 0.5 + 1 + 2 ... seconds of back-off for so many tries.
-            timeout=0.5 * (2 ** (attempts - 1) - 1) + 0.01,
-        )
+        self._attempts = attempts
         anonymous: Callable[[], Any] = AnonymousCredentials
         credentials = anonymous() if self._endpoint.startswith("http://") else None
         try:
@@ -120,12 +122,14 @@ class GoogleBackend(Backend):
         try:
             answer = self._client.face_detection(
                 image=vision.Image(content=data), max_results=MAX_FACES,
-                retry=self._retry, timeout=self._timeout,
+                retry=_retry(self._attempts), timeout=self._timeout,
             )  # fmt: skip
-        except exceptions.RetryError as error:
-            raise _translated(error.cause or error) from error
         except (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
             raise _translated(error) from error
+        except Exception as error:  # what is no answer breaks the SDK in many ways
+            raise BackendError(
+                f"Google Cloud Vision's answer is not as documented ({type(error).__name__})."
+            ) from error
         if answer.error.code:
             raise ImageError(f"Google Cloud Vision cannot use the picture: {answer.error.message}")
         faces = [_face(annotation) for annotation in answer.face_annotations]
@@ -147,6 +151,16 @@ class GoogleBackend(Backend):
         """See :class:`Backend`."""
         transport: Any = self._client.transport
         transport.close()
+
+
+def _retry(attempts: int) -> Retry:
+    """For one call: Google's SDK bounds tries by time, which a slow service would use up."""
+    tries = count(1)
+
+    def again(error: BaseException) -> bool:
+        return isinstance(error, _TRANSIENT) and next(tries) < attempts
+
+    return Retry(predicate=again, initial=FIRST_PAUSE, maximum=LONGEST_PAUSE, timeout=None)
 
 
 def _face(annotation: Any) -> FaceEmotion:
@@ -178,6 +192,8 @@ def _translated(error: Exception) -> BackendError | ImageError:
         return ImageError(f"Google Cloud Vision cannot use the picture: {error.message}")
     if isinstance(error, exceptions.TooManyRequests):
         return BackendError("Google Cloud Vision is throttling; try again later.", 429)
+    if isinstance(error, TransportError):  # on the way to the keys, not to the service
+        return BackendError("Google's server of credentials cannot be reached.")
     refused = (exceptions.Unauthorized, exceptions.Forbidden, GoogleAuthError)
     if isinstance(error, refused):
         return BackendError("Google Cloud Vision refused the credentials.", 401)

@@ -8,7 +8,7 @@ language. Address and key are where IBM's SDK looks for them: ``VISUAL_RECOGNITI
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ try:
     import requests
     from ibm_cloud_sdk_core import ApiException, get_authenticator_from_environment
     from ibm_cloud_sdk_core.authenticators import Authenticator, NoAuthAuthenticator
+    from urllib3.exceptions import ReadTimeoutError
 except ImportError as error:
     raise missing_sdk("ibm", error) from error
 
@@ -39,6 +40,10 @@ SERVICE = "visual_recognition"
 EVERY_CLASS = "0.0"
 #: IBM's limit of a picture, and a side beyond which only the upload grows.
 MAX_BYTES, MAX_SIDE = 10 * 2**20, 4096
+#: Seconds between two tries, at most; pauses double from one second.
+LONGEST_PAUSE = 8.0
+#: Characters of a service's own words in an error; some send a whole page.
+LONGEST_MESSAGE = 200
 
 
 class IbmBackend(Backend):
@@ -100,7 +105,9 @@ class IbmBackend(Backend):
         self.title = f"Watson Visual Recognition at {self._host}"  # IBM is not who gets the photos
         self._service.set_http_config({"timeout": (connect_timeout, read_timeout)})
         if attempts > 1:
-            self._service.enable_retries(max_retries=attempts - 1, retry_interval=8)
+            self._service.enable_retries(max_retries=attempts - 1, retry_interval=LONGEST_PAUSE)
+            # Else the last answer, which says what is wrong, is lost in "too many of them".
+            self._service.retry_config.raise_on_status = False
         self._classifier_id = classifier_id or first_set("SHELLY_IBM_CLASSIFIER_ID")
 
     @staticmethod
@@ -119,9 +126,9 @@ class IbmBackend(Backend):
             ).get_result()  # fmt: skip
         except ApiException as error:
             raise _translated(error) from error
-        except requests.Timeout as error:
-            raise BackendError(f"{self._host} did not answer in time.", 504) from error
         except requests.RequestException as error:
+            if _was_late(error):
+                raise BackendError(f"{self._host} did not answer in time.", 504) from error
             reason = type(error).__name__
             raise BackendError(f"{self._host} cannot be reached ({reason}).") from error
         try:
@@ -156,12 +163,31 @@ def _faces(scores: dict[str, float], width: int, height: int) -> tuple[FaceEmoti
     return (FaceEmotion(whole, {name: score / total for name, score in ours.items()}),)
 
 
+def _was_late(error: requests.RequestException) -> bool:
+    """Whether time ran out, also in the last of several tries, which is then the reason."""
+    reasons = [error, *(getattr(argument, "reason", None) for argument in error.args)]
+    return any(isinstance(reason, requests.Timeout | ReadTimeoutError) for reason in reasons)
+
+
+def _words(error: ApiException) -> str:
+    """What the service says is wrong; Watson has it in places where the SDK does not look."""
+    message = error.message
+    with suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
+        body = error.http_response.json()
+        message = (body if "error" in body else body["images"][0])["error"]["description"]
+    return str(message)[:LONGEST_MESSAGE]
+
+
 def _translated(error: ApiException) -> BackendError | ImageError:
     code = int(getattr(error, "status_code", None) or 502)
-    if code in (401, 403):
+    address = str(getattr(error.http_response, "url", "") or "")
+    asked_for_a_token = not urlsplit(address).path.endswith("/v3/classify")
+    # Services that give tokens answer 400 to a key that they do not know.
+    if code in (401, 403) or (code == 400 and asked_for_a_token):
         return BackendError(f"the service refused the key ({code}).", 401)
+    message = _words(error)
     if code == 429:
         return BackendError("the service is throttling; try again later.", 429)
     if code in (400, 413):
-        return ImageError(f"the service cannot use the picture: {error.message}")
-    return BackendError(f"the service failed ({code}): {error.message}")
+        return ImageError(f"the service cannot use the picture: {message}")
+    return BackendError(f"the service failed ({code}): {message}")

@@ -94,7 +94,7 @@ class RekognitionBackend(Backend):
         config = Config(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
-            retries={"mode": "standard", "max_attempts": attempts},
+            retries={"mode": "standard", "total_max_attempts": attempts},
         )
         try:
             self._client = client or boto3.client("rekognition", config=config)
@@ -127,10 +127,12 @@ class RekognitionBackend(Backend):
             raise BackendError("Amazon Rekognition did not answer in time.", 504) from error
         except BotoCoreError as error:
             raise BackendError(f"Amazon Rekognition cannot be reached: {error}") from error
+        except Exception as error:  # what is no answer breaks the SDK in many ways
+            raise _garbled(error) from error
         try:
             faces = [_face(detail, width, height) for detail in answer["FaceDetails"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise BackendError(f"Amazon Rekognition answered by half: {error!r}.") from error
+            raise _garbled(error) from error
         faces.sort(key=lambda one: one.face.area, reverse=True)
         return PhotoEmotions(width=width, height=height, faces=tuple(faces))
 
@@ -180,6 +182,12 @@ def _landmarks(points: dict[str, tuple[float, float]]) -> tuple[tuple[float, flo
     eyes = sorted((points["eyeLeft"], points["eyeRight"]))
     mouth = sorted((points["mouthLeft"], points["mouthRight"]))
     return (*eyes, points["nose"], *mouth)
+
+
+def _garbled(error: Exception) -> BackendError:
+    return BackendError(
+        f"Amazon Rekognition's answer was cut off or is not as documented ({error!r})."
+    )
 
 
 def _translated(error: ClientError) -> BackendError | ImageError:

@@ -1,0 +1,129 @@
+"""Services that throttle, break, dawdle or babble, with retries on; SDKs that are missing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelly_local.backends import BackendError
+from shelly_local.errors import ImageError
+from tests.cloud_fixtures import CLOUDS, FAILURES, HAPPY, Opener
+from tests.fake_clouds import CUT, closed_port, serving
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+@pytest.mark.parametrize("kind", ["throttled", "broken"])
+def test_what_passes_is_waited_out(
+    name: str, kind: str, open_at: Opener, smiling_photo: Path
+) -> None:
+    with serving(FAILURES[kind][name], HAPPY[name]) as cloud:
+        photo = open_at(name, cloud.url, attempts=3).classify(smiling_photo.read_bytes())
+        assert len(cloud.requests) == 2
+        assert cloud.requests[0][2] == cloud.requests[1][2]  # the whole photo again
+    assert photo.largest is not None
+    assert photo.largest.emotion == "happiness"
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+@pytest.mark.parametrize(("kind", "code"), [("throttled", 429), ("broken", 502)])
+def test_what_stays_is_told_after_as_many_tries_as_allowed(
+    name: str, kind: str, code: int, open_at: Opener, smiling_photo: Path
+) -> None:
+    with serving(FAILURES[kind][name]) as cloud:
+        with pytest.raises(BackendError) as caught:
+            open_at(name, cloud.url, attempts=2).classify(smiling_photo.read_bytes())
+        assert len(cloud.requests) == 2
+    assert caught.value.code == code
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_a_wrong_key_or_picture_is_not_tried_again(
+    name: str, open_at: Opener, smiling_photo: Path
+) -> None:
+    for kind, error in (("key", BackendError), ("picture", ImageError)):
+        with serving(FAILURES[kind][name]) as cloud:
+            with pytest.raises(error):
+                open_at(name, cloud.url, attempts=4).classify(smiling_photo.read_bytes())
+            assert len(cloud.requests) == 1
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_slow_and_absent_services_are_told_apart_with_retries(
+    name: str, open_at: Opener, smiling_photo: Path
+) -> None:
+    data = smiling_photo.read_bytes()
+    with serving(1.5) as cloud, pytest.raises(BackendError, match="did not answer in time") as late:
+        open_at(name, cloud.url, attempts=2, read_timeout=0.3).classify(data)
+    with pytest.raises(BackendError, match="cannot be reached") as nobody:
+        open_at(name, closed_port(), attempts=2).classify(data)
+    assert (late.value.code, nobody.value.code) == (504, 502)
+
+
+def test_google_tries_again_after_a_broken_connection(open_at: Opener, smiling_photo: Path) -> None:
+    with serving(CUT, HAPPY["google"]) as cloud:
+        photo = open_at("google", cloud.url, attempts=2).classify(smiling_photo.read_bytes())
+    assert photo.largest is not None
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b"<html>please log in</html>"),  # as networks of hotels do
+        (200, b""),
+        (200, []),
+        (200, None),
+        (200, {}),
+        (200, {"images": [{}], "FaceDetails": [{"BoundingBox": {}}], "responses": []}),
+        (302, b""),
+        (503, b"<html>" + 5000 * b"x"),
+    ],
+    ids=["page", "empty", "list", "null", "object", "half", "redirect", "proxy"],
+)
+def test_answers_in_another_shape_are_errors_of_the_service(
+    name: str, answer: tuple[int, Any], open_at: Opener, smiling_photo: Path
+) -> None:
+    with serving(answer) as cloud, pytest.raises(BackendError) as caught:
+        open_at(name, cloud.url).classify(smiling_photo.read_bytes())
+    assert caught.value.code == 502
+    assert caught.value.__cause__ is not None
+    assert len(str(caught.value)) < 400
+
+
+def test_google_without_a_network(
+    open_at: Opener, smiling_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the server of keys is not there is no wrong key: asking again later makes sense."""
+    names = ("client_id", "client_secret", "refresh_token")
+    file = tmp_path / "application_default_credentials.json"
+    file.write_text(json.dumps({"type": "authorized_user", **dict.fromkeys(names, "secret")}))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    monkeypatch.setenv("HTTPS_PROXY", closed_port())
+    with pytest.raises(BackendError, match="server of credentials cannot be reached") as caught:
+        open_at("google", "vision.googleapis.com").classify(smiling_photo.read_bytes())
+    assert caught.value.code == 502
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("ibm", "ibm_watson"), ("rekognition", "boto3"), ("google", "google")]
+)
+def test_a_missing_sdk_gives_the_line_that_installs_it(
+    name: str, package: str, smiling_photo: Path
+) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from shelly_local import backends, cli\n"
+        f"assert {name!r} not in backends.configured()\n"
+        f"sys.exit(cli.main(['classify', {str(smiling_photo)!r}, '--backend', {name!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'shelly-local[cloud]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
