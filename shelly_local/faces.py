@@ -203,7 +203,7 @@ class FaceDetector:
             size = int(width * scale + 1), int(height * scale + 1)
             level = _network_input(picture.resized(*size))
             regression, probability = self._pnet.run(None, {"pictures": level})
-            rows, columns, candidates = _windows(probability[0, 1], scale, threshold)
+            rows, columns, candidates = _windows(probability[0, 0], scale, threshold)
             keep = suppress(candidates.boxes, candidates.scores, OVERLAPS[0])
             boxes.append(candidates.boxes[keep])
             scores.append(candidates.scores[keep])
@@ -225,7 +225,7 @@ class FaceDetector:
         if not len(crops):
             return candidates
         regression, probability = self._rnet.run(None, {"pictures": _network_input(crops)})
-        scores = probability[:, 1]
+        scores = probability[:, 0]
         passed = np.flatnonzero(scores > threshold)
         keep = passed[suppress(candidates.boxes[passed], scores[passed], OVERLAPS[2])]
         boxes = regressed(candidates.boxes[keep], regression[keep])
@@ -239,7 +239,7 @@ class FaceDetector:
         if not len(crops):
             return []
         regression, points, probability = self._onet.run(None, {"pictures": _network_input(crops)})
-        scores = probability[:, 1]
+        scores = probability[:, 0]
         passed = np.flatnonzero(scores > threshold)
         boxes = candidates.boxes[passed]
         sides = boxes[:, 2:] - boxes[:, :2] + 1
@@ -274,8 +274,8 @@ def _smallest_face(longer: int) -> float:
 
 
 def _network_input(pictures: Floats) -> Floats:
-    """RGB (N, H, W, 3), 0..255, to (N, 3, H, W), about -1 to 1 as MTCNN was trained."""
-    return np.ascontiguousarray(((pictures - 127.5) * 0.0078125).transpose(0, 3, 1, 2))
+    """RGB (N, H, W, 3) to (N, 3, H, W), both 0..255."""
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
 
 
 def _windows(
