@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -68,8 +69,11 @@ class EmotionClassifier:
         if detection not in DETECTIONS:
             raise ValueError(f"detection must be one of {DETECTIONS}, got {detection!r}")
         self._large_first = detection == "fast"
-        self.model = EmotionModel(model, threads=threads)
-        self.detector = FaceDetector(threads=threads)
+        # ONNX Runtime loads outside Python's lock: both networks at the same time.
+        with ThreadPoolExecutor(1) as pool:
+            detector = pool.submit(FaceDetector, threads=threads)
+            self.model = EmotionModel(model, threads=threads)
+            self.detector = detector.result()
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ def _numbered(layers: dict[str, nn.Module], kind: str) -> Iterator[nn.Module]:
 
 def _copy(conv: nn.Module, weight: Tensor | None = None, bias: Tensor | None = None) -> nn.Conv2d:
     """A convolution without padding like another one, perhaps with other weights."""
-    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+    assert isinstance(conv, nn.Conv2d)
+    assert conv.bias is not None
     weight = conv.weight if weight is None else weight
     bias = conv.bias if bias is None else bias
     out_channels, in_channels, *kernel = weight.shape
@@ -162,7 +163,8 @@ def _in_order(dense: nn.Module, channels: int) -> nn.Linear:
 
 def _difference(head: nn.Module) -> nn.Module:
     """The logit of a face over that of none."""
-    assert isinstance(head, nn.Conv2d | nn.Linear) and head.bias is not None
+    assert isinstance(head, nn.Conv2d | nn.Linear)
+    assert head.bias is not None
     weight = head.weight[1:] - head.weight[:1]
     bias = head.bias[1:] - head.bias[:1]
     if isinstance(head, nn.Conv2d):
