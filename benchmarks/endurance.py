@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import io
 import itertools
+import os
 import re
 import resource
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,9 +97,15 @@ def _rate(work: Callable[[], None]) -> float:
 
 @contextmanager
 def _server() -> Iterator[int]:
-    """``shelly serve`` on a free port."""
-    command = [sys.executable, "-m", "shelly_local", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    """``shelly serve`` on a free port, with a data folder of its own and without a key."""
+    command = [sys.executable, "-m", "shelly_local", "serve", "--port", "0", "--backend", "local"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SHELLY_")}
+    with (
+        tempfile.TemporaryDirectory() as data,
+        subprocess.Popen(
+            [*command, "--data-dir", data], env=environment, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             address = re.search(r":(\d+)/", process.stdout.readline())
