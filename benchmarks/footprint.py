@@ -53,6 +53,8 @@ def run(command: list[str]) -> tuple[float, float, float]:
     """
     paths = [str(SEARCH_PATH), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # Compiled modules are kept, as an installer leaves them.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     starter = [sys.executable, "-S", "-c", _STARTER, *command]
     done = subprocess.run(starter, env=environment, check=True, capture_output=True, text=True)
     wall, cpu, largest = json.loads(done.stdout)

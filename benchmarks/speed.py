@@ -1,6 +1,8 @@
 """How fast a photo is answered, as ratios from one interleaved run.
 
     python -m benchmarks.speed PHOTO... [--rounds N] [--no-peer] [--json FILE]
+    python -m benchmarks.speed PHOTO... --http [--json FILE]
+    python -m benchmarks.speed PHOTO... --growth 20000 [--json FILE]
     python -m benchmarks.speed --same-answers FOLDER [--json FILE]
 
 Ours, the plain pipeline (facenet-pytorch's MTCNN on the whole picture and a MobileNetV3-small)
@@ -29,7 +31,7 @@ from shelly_local.errors import ShellyError
 from shelly_local.output import complain
 from shelly_local.pipeline import analyse_many
 
-from . import footprint, same_answers
+from . import endurance, footprint, same_answers
 from .peers import open_peer
 from .results import processor, write
 from .stages import STAGES, Floor, profile
@@ -216,10 +218,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--same-answers", type=Path, metavar="FOLDER", help="compare answers, time nothing"
     )
+    parser.add_argument(
+        "--http",
+        action="store_true",
+        help="photos a second of shelly serve against those of this process, nothing else",
+    )
+    parser.add_argument(
+        "--growth",
+        type=int,
+        metavar="N",
+        help="memory over N small copies of the photos, more than "
+        f"{endurance.SETTLED:,}, nothing else",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     arguments = parser.parse_args(argv)
     if bool(arguments.photos) == bool(arguments.same_answers):
         parser.error("give photos to time, or --same-answers with a folder")
+    if arguments.growth is not None and arguments.growth <= endurance.SETTLED:
+        parser.error(f"--growth must be above {endurance.SETTLED}, got {arguments.growth}")
     if arguments.rounds < 1:
         parser.error(f"--rounds must be at least 1, got {arguments.rounds}")
     results: dict[str, Any] = {
@@ -236,6 +252,18 @@ def main(argv: Sequence[str] | None = None) -> int:
                     print(f"{key}: {value}")
             for row in results["differing"]:
                 print(row)
+        elif arguments.http or arguments.growth:
+            contents = {path.name: path.read_bytes() for path in arguments.photos}
+            if arguments.http:
+                results["http"] = {k: endurance.http_ratio(v) for k, v in contents.items()}
+            if arguments.growth:
+                results["memory"] = endurance.memory_growth(
+                    list(contents.values()), arguments.growth
+                )
+            exit_code = 0
+            for key in ("http", "memory"):
+                if key in results:
+                    print(f"{key}: {results[key]}")
         else:
             results |= _measure(arguments.photos, arguments.rounds, not arguments.no_peer)
             exit_code = 0

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+#: Boxes compared with each other at once in the suppression of overlapping ones.
+BLOCK = 128
+
 
 def regressed(boxes: Floats, regression: Floats) -> Floats:
     """Move box edges by the network's answer, given as shares of the sides."""
@@ -33,20 +36,36 @@ def suppress(
         of_smaller: measure overlap against the smaller box (MTCNN's last step) instead of
             the union; boxes then count their last pixel, as in the original.
     """
-    extra = 1.0 if of_smaller else 0.0
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2] + extra, 0)
-    areas = sides[:, 0] * sides[:, 1]
     order = np.argsort(-scores, kind="stable")
     kept = []
+    # Block by block: within one, a box at a time; what overlaps with it, all at once.
     while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        first = np.maximum(boxes[best, :2], boxes[rest, :2])
-        last = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        common = np.prod(np.maximum(last - first + extra, 0), axis=1)
-        if of_smaller:
-            whole = np.minimum(areas[best], areas[rest])
-        else:
-            whole = areas[best] + areas[rest] - common
-        order = rest[common <= threshold * whole]
-    return np.array(kept, dtype=np.intp)
+        block, order = order[:BLOCK], order[BLOCK:]
+        clashes = _overlapping(boxes[block], boxes[block], threshold, of_smaller)
+        stays = np.ones(len(block), dtype=bool)
+        for index in range(len(block)):
+            if stays[index]:
+                stays[index + 1 :] &= ~clashes[index, index + 1 :]
+        block = block[stays]
+        kept.append(block)
+        if order.size:
+            clashes = _overlapping(boxes[block], boxes[order], threshold, of_smaller)
+            order = order[~clashes.any(axis=0)]
+    return np.concatenate(kept) if kept else np.zeros(0, dtype=np.intp)
+
+
+def _overlapping(
+    boxes: Floats, others: Floats, threshold: float, of_smaller: bool
+) -> NDArray[np.bool_]:
+    """Which of N boxes overlaps with which of M others by more than the threshold: (N, M)."""
+    extra = np.float32(1.0 if of_smaller else 0.0)
+    corners, other_corners = boxes.T[:, :, None], others.T[:, None, :]
+    width = np.minimum(corners[2], other_corners[2]) - np.maximum(corners[0], other_corners[0])
+    height = np.minimum(corners[3], other_corners[3]) - np.maximum(corners[1], other_corners[1])
+    common = np.maximum(width + extra, 0) * np.maximum(height + extra, 0)
+    areas, other_areas = (
+        np.maximum(c[2] - c[0] + extra, 0) * np.maximum(c[3] - c[1] + extra, 0)
+        for c in (corners, other_corners)
+    )
+    whole = np.minimum(areas, other_areas) if of_smaller else areas + other_areas - common
+    return np.asarray(common > threshold * whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -13,15 +14,15 @@ from PIL import Image
 
 from shelly_local.alignment import align
 from shelly_local.faces import FaceDetector
-from shelly_local.images import Photo, decode
+from shelly_local.images import Photo, decode, read_file
 from shelly_local.model import EmotionModel
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 
 #: Longer side, in pixels, to which photos are reduced for the search for faces. A face of
 #: 2.5 % of it has 32 pixels there, enough for its expression; more would only cost time.
 DETECTION_SIDE = 1280
-#: How faces are looked for: "fast", large ones first and smaller ones where there is no
-#: large one; "thorough", all of them in every photo.
+#: How faces are looked for: "fast", large ones first, in a JPEG reduced to half that side at
+#: least, and smaller ones where there is no large one; "thorough", all in every photo.
 DETECTIONS = ("fast", "thorough")
 
 
@@ -50,8 +51,8 @@ class EmotionClassifier:
     Args:
         model: model directory; the bundled model by default.
         threads: threads of one network run; None for one per core.
-        detection: "fast" leaves out faces below a tenth of the longer side in a photo that
-            has one above a fifth; "thorough" finds all from 2.5 % on, in every photo.
+        detection: "fast" leaves out faces below an eighth of the longer side in a photo
+            that has one above a fifth; "thorough" finds all from 2.5 % on, in every photo.
 
     Raises:
         ModelError: a model is missing or damaged.
@@ -67,9 +68,12 @@ class EmotionClassifier:
     ) -> None:
         if detection not in DETECTIONS:
             raise ValueError(f"detection must be one of {DETECTIONS}, got {detection!r}")
-        self._quick = detection == "fast"
-        self.model = EmotionModel(model, threads=threads)
-        self.detector = FaceDetector(threads=threads)
+        self._large_first = detection == "fast"
+        # ONNX Runtime loads outside Python's lock: both networks at the same time.
+        with ThreadPoolExecutor(1) as pool:
+            detector = pool.submit(FaceDetector, threads=threads)
+            self.model = EmotionModel(model, threads=threads)
+            self.detector = detector.result()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -100,8 +104,7 @@ class EmotionClassifier:
         Raises:
             ImageError: see :meth:`classify`.
         """
-        decoded = decode(photo, max_side=DETECTION_SIDE)
-        faces = self.detector.detect(decoded.pixels, quick=self._quick)
+        decoded, faces = self._find_faces(photo)
         crops = aligned_crops(
             decoded.pixels, faces, size=self.model.size, template=self.model.template
         )
@@ -115,6 +118,18 @@ class EmotionClassifier:
             ),
         )
         return Analysis(emotions, prediction.embedding)
+
+    def _find_faces(
+        self, photo: bytes | str | os.PathLike[str] | BinaryIO
+    ) -> tuple[Photo, list[Face]]:
+        """A photo, decoded as finely as its faces need, and the faces in it."""
+        file = read_file(photo)
+        decoded = decode(file, max_side=DETECTION_SIDE, rough=self._large_first)
+        if self._large_first and (faces := self.detector.detect_prominent(decoded.pixels)):
+            return decoded, faces
+        if decoded.rough:
+            decoded = decode(file, max_side=DETECTION_SIDE)
+        return decoded, self.detector.detect(decoded.pixels)
 
 
 def aligned_crops(

@@ -7,15 +7,18 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
-from shelly_local import __version__
-from shelly_local.commands import benchmark, classify, models, serve, train, web
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
 
 # What a shell reports for a process ended by a signal: 128 + its number.
 EXIT_INTERRUPTED = 130  # SIGINT
 EXIT_BROKEN_PIPE = 141  # SIGPIPE
+
+#: Modules of ``shelly_local.commands``, in the order of the help.
+COMMANDS = ("classify", "web", "serve", "models", "train", "benchmark")
 
 DESCRIPTION = """\
 Shelly, the Supporting Shellfish, reads the expression of every face in a photo.
@@ -34,8 +37,22 @@ shelly COMMAND --help explains a command.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of ``shelly`` with all subcommands; imports nothing heavy."""
+class _Version(argparse.Action):
+    """``--version``, looked up only when it is asked for: that costs as much as numpy."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from shelly_local import __version__
+
+        print(f"shelly {__version__}")
+        parser.exit()
+
+
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of ``shelly``; imports nothing heavy.
+
+    Args:
+        commands: the subcommands it is to have, of ``COMMANDS``.
+    """
     parser = argparse.ArgumentParser(
         prog="shelly",
         description=DESCRIPTION,
@@ -43,14 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"shelly {__version__}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    classify.add_parser(subparsers)
-    web.add_parser(subparsers)
-    serve.add_parser(subparsers)
-    models.add_parser(subparsers)
-    train.add_parser(subparsers)
-    benchmark.add_parser(subparsers)
+    for command in commands:
+        import_module(f"shelly_local.commands.{command}").add_parser(subparsers)
     return parser
 
 
@@ -71,7 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Pillow's messages about damaged metadata and large pictures would appear between the
     # answers; our own errors say what matters.
     warnings.filterwarnings("ignore", module="PIL")
-    parser = build_parser()
+    if argv is None:
+        argv = sys.argv[1:]
+    # The command that is asked for need not wait for the others' modules.
+    named = [command for command in COMMANDS if command in argv[:1]]
+    parser = build_parser(named or COMMANDS)
     try:
         arguments = parser.parse_args(argv)
         if "execute" not in arguments:

@@ -76,12 +76,9 @@ LAST_LOOKS = (
     _Look("symmetric", 0.75, (0.4, 0.3, 0.4)),
     _Look("edge", 0.75, (0.4, 0.3, 0.4)),
 )
-#: Levels of the pyramid that a quick look leaves out: the finest, which cost most. It sees
-#: faces from a tenth of the longer side on (2.5 % / 0.709**4).
-QUICK_SKIPS = 4
 #: Width of the largest face, as a share of the longer side, from which on it is what the
-#: photo is about: faces below a tenth beside it are passers-by, and not looked for.
-PROMINENT_SHARE = 0.2
+#: photo is about; narrower ones than the second share are then passers-by.
+PROMINENT_SHARE, PASSER_BY_SHARE = 0.2, 0.125
 #: Longest side over shortest up to which a picture may be such a crop.
 CROP_RATIO = 1.25
 
@@ -118,9 +115,7 @@ class FaceDetector:
             for name in ("pnet", "rnet", "onet")
         )
 
-    def detect(
-        self, pixels: NDArray[np.uint8], *, min_face: float | None = None, quick: bool = False
-    ) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], *, min_face: float | None = None) -> list[Face]:
         """Every face, largest first; an empty list is an ordinary answer.
 
         A picture in which nothing is found is looked at once more with a border around it:
@@ -130,37 +125,39 @@ class FaceDetector:
             pixels: uint8 (H, W, 3), RGB, upright, of any size.
             min_face: smallest face to look for, in pixels; by default 20 or 2.5 % of the
                 longer side, whichever is more.
-            quick: leave out faces below about a tenth of the longer side where one has at
-                least a fifth of it, at a tenth of P-Net's cost; found faces are the same.
 
         Raises:
-            ValueError: not a uint8 RGB array, ``min_face`` below 12, or given with ``quick``.
+            ValueError: not a uint8 RGB array, or ``min_face`` below 12.
         """
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            raise ValueError(f"pixels must be uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
+        _check(pixels)
         if min_face is None:
             min_face = _smallest_face(max(pixels.shape[:2]))
-        elif quick:
-            raise ValueError("quick chooses the smallest face itself: leave min_face out")
         if min_face < CELL:
             raise ValueError(f"min_face must be at least {CELL} pixels, got {min_face}")
-        picture = AreaSampler(pixels)
-        faces = self._prominent(picture) if quick else []
-        if not faces:
-            faces = self._cascade(picture, min_face, THRESHOLDS)
-        if not faces:
-            faces = self._second_look(pixels)
-        return sorted(faces, key=lambda face: face.area, reverse=True)
+        faces = self._cascade(AreaSampler(pixels), min_face, THRESHOLDS)
+        return _largest_first(faces or self._second_look(pixels))
 
-    def _prominent(self, picture: AreaSampler) -> list[Face]:
-        """The faces of a picture that is about large ones, from the pyramid's coarse levels.
+    def detect_prominent(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        """The large faces of a picture that is about them, at a tenth of ``detect``'s cost.
 
-        Empty where no face has at least ``PROMINENT_SHARE`` of the longer side.
+        The finest levels of the pyramid, which cost most, are left out.
+
+        Args:
+            pixels: as for :meth:`detect`.
+
+        Returns:
+            Faces from about an eighth of the longer side on, largest first; none where no
+            face has at least a fifth of it, and :meth:`detect` must be asked.
+
+        Raises:
+            ValueError: not a uint8 RGB array.
         """
-        longer = max(picture.width, picture.height)
-        faces = self._cascade(
-            picture, _smallest_face(longer) / PYRAMID_FACTOR**QUICK_SKIPS, THRESHOLDS
-        )
+        _check(pixels)
+        longer = max(pixels.shape[:2])
+        min_face = _smallest_face(longer)
+        while min_face / PYRAMID_FACTOR <= PASSER_BY_SHARE * longer:
+            min_face /= PYRAMID_FACTOR
+        faces = _largest_first(self._cascade(AreaSampler(pixels), min_face, THRESHOLDS))
         widest = max((face.box[2] - face.box[0] for face in faces), default=0.0)
         return faces if widest >= PROMINENT_SHARE * longer else []
 
@@ -206,7 +203,7 @@ class FaceDetector:
             size = int(width * scale + 1), int(height * scale + 1)
             level = _network_input(picture.resized(*size))
             regression, probability = self._pnet.run(None, {"pictures": level})
-            rows, columns, candidates = _windows(probability[0, 1], scale, threshold)
+            rows, columns, candidates = _windows(probability[0, 0], scale, threshold)
             keep = suppress(candidates.boxes, candidates.scores, OVERLAPS[0])
             boxes.append(candidates.boxes[keep])
             scores.append(candidates.scores[keep])
@@ -228,7 +225,7 @@ class FaceDetector:
         if not len(crops):
             return candidates
         regression, probability = self._rnet.run(None, {"pictures": _network_input(crops)})
-        scores = probability[:, 1]
+        scores = probability[:, 0]
         passed = np.flatnonzero(scores > threshold)
         keep = passed[suppress(candidates.boxes[passed], scores[passed], OVERLAPS[2])]
         boxes = regressed(candidates.boxes[keep], regression[keep])
@@ -242,7 +239,7 @@ class FaceDetector:
         if not len(crops):
             return []
         regression, points, probability = self._onet.run(None, {"pictures": _network_input(crops)})
-        scores = probability[:, 1]
+        scores = probability[:, 0]
         passed = np.flatnonzero(scores > threshold)
         boxes = candidates.boxes[passed]
         sides = boxes[:, 2:] - boxes[:, :2] + 1
@@ -262,14 +259,23 @@ class FaceDetector:
         ]
 
 
+def _check(pixels: NDArray[np.uint8]) -> None:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"pixels must be uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
+
+
+def _largest_first(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: face.area, reverse=True)
+
+
 def _smallest_face(longer: int) -> float:
     """Smallest face looked for by default, in pixels, by the picture's longer side."""
     return max(MIN_FACE_PIXELS, MIN_FACE_SHARE * longer)
 
 
 def _network_input(pictures: Floats) -> Floats:
-    """RGB (N, H, W, 3), 0..255, to (N, 3, H, W), about -1 to 1 as MTCNN was trained."""
-    return np.ascontiguousarray(((pictures - 127.5) * 0.0078125).transpose(0, 3, 1, 2))
+    """RGB (N, H, W, 3) to (N, 3, H, W), both 0..255."""
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
 
 
 def _windows(

@@ -82,6 +82,7 @@ class VisualRecognition(CustomClassifierCalls):
             classifiers that a program was written for.
         backend: who answers: a name from ``shelly_local.backends``, or one that is open.
             By default the environment's ``SHELLY_BACKEND``, else the model on this machine.
+        threads: threads of one network run on this machine; None for one per core.
 
     Raises:
         ApiException: 400, if ``version`` is no date.
@@ -100,6 +101,7 @@ class VisualRecognition(CustomClassifierCalls):
         classifier_aliases: Iterable[str] = (),
         backend: str | Backend | None = None,
         data_dir: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
         **unused: object,
     ) -> None:
         contract.parse_version(version)
@@ -111,6 +113,7 @@ class VisualRecognition(CustomClassifierCalls):
         self._model = model
         self._loaded: PhotoClassifier | None = classifier
         self._backend = backend
+        self._threads = threads
         self._loading = threading.Lock()
         self._allow_url = allow_url
         aliases = contract.parse_list(classifier_aliases, "classifier_aliases") or []
@@ -245,7 +248,7 @@ class VisualRecognition(CustomClassifierCalls):
             if self._local_classifier is None:
                 loaded = self._loaded
                 if not isinstance(loaded, EmotionClassifier):
-                    loaded = EmotionClassifier(self._model)
+                    loaded = EmotionClassifier(self._model, threads=self._threads)
                 if self._loaded is None and self._backend_name() == "local":
                     self._loaded = loaded
                 self._local_classifier = loaded
@@ -262,7 +265,7 @@ class VisualRecognition(CustomClassifierCalls):
             return open_backend(backend)
         from shelly_local.classifier import EmotionClassifier
 
-        return EmotionClassifier(self._model)
+        return EmotionClassifier(self._model, threads=self._threads)
 
     def _backend_name(self) -> str | Backend:
         return self._backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"

@@ -158,17 +158,17 @@ def test_a_missing_detector_model_is_named(tmp_path: Path) -> None:
         FaceDetector(tmp_path)
 
 
-def test_a_quick_look_finds_the_same_large_faces(
+def test_prominent_faces_are_those_of_the_whole_search(
     portrait_photos: list[Path], detector: FaceDetector
 ) -> None:
     for photo in portrait_photos:
         pixels = decode(photo, max_side=1280).pixels
-        quick, every = detector.detect(pixels, quick=True), detector.detect(pixels)
-        assert quick
-        assert quick[0] == every[0]
+        prominent, every = detector.detect_prominent(pixels), detector.detect(pixels)
+        widest = every[0].box[2] - every[0].box[0]
+        assert prominent == (every[:1] if widest >= 0.2 * max(pixels.shape) else [])
 
 
-def test_a_quick_look_leaves_out_passers_by_only(
+def test_passers_by_beside_a_prominent_face_are_left_out(
     smiling_photo: Path, detector: FaceDetector
 ) -> None:
     person = Image.fromarray(decode(smiling_photo, max_side=800).pixels)
@@ -178,20 +178,24 @@ def test_a_quick_look_leaves_out_passers_by_only(
     pixels = np.asarray(photo)
     every = detector.detect(pixels)
     assert len(every) == 2
-    assert detector.detect(pixels, quick=True) == every[:1]
+    assert detector.detect_prominent(pixels) == every[:1]
 
 
-def test_a_quick_look_finds_a_crowd_and_tight_faces_too(
-    crowd_photo: Path, smiling_photo: Path, detector: FaceDetector
+@pytest.mark.parametrize("side", [1280, 640, 350])
+def test_a_face_half_as_wide_as_a_prominent_one_is_found_beside_it(
+    smiling_photo: Path, detector: FaceDetector, side: int
 ) -> None:
-    pixels = decode(crowd_photo, max_side=1280).pixels
-    assert detector.detect(pixels, quick=True) == detector.detect(pixels)
-    whole = decode(smiling_photo, max_side=700).pixels
-    x0, y0, x1, y1 = (round(value) for value in detector.detect(whole)[0].box)
-    tight = np.ascontiguousarray(whole[y0:y1, x0:x1])
-    assert detector.detect(tight, quick=True) == detector.detect(tight) != []
+    person = Image.fromarray(decode(smiling_photo, max_side=side * 5 // 8).pixels)
+    photo = Image.new("RGB", (side, side * 5 // 8), "white")
+    photo.paste(person, (0, 0))
+    photo.paste(person.resize((person.width // 2, person.height // 2)), (person.width, 0))
+    pixels = np.asarray(photo)
+    every = detector.detect(pixels)
+    prominent = detector.detect_prominent(pixels)
+    assert len(every) == len(prominent) == 2
+    for face, same in zip(prominent, every, strict=True):
+        assert overlap(face, np.array(same.box)) > 0.8
 
 
-def test_quick_and_a_smallest_face_exclude_each_other(detector: FaceDetector) -> None:
-    with pytest.raises(ValueError, match="min_face"):
-        detector.detect(np.zeros((64, 64, 3), np.uint8), min_face=20, quick=True)
+def test_a_crowd_has_no_prominent_face(crowd_photo: Path, detector: FaceDetector) -> None:
+    assert detector.detect_prominent(decode(crowd_photo, max_side=1280).pixels) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import endurance
 from benchmarks.footprint import installed_megabytes, run
 from benchmarks.speed import main, photos
 from benchmarks.stages import STAGES, Floor, profile
@@ -116,8 +117,43 @@ def test_memory_is_of_the_process_alone() -> None:
     assert cpu > 0
 
 
+def test_http_is_measured_against_the_same_photos_here(
+    smiling_photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(endurance, "PHOTOS", 8)
+    monkeypatch.setattr(endurance, "ROUNDS", 1)
+    assert main([str(PICTURES / "hopper.jpg"), "--http"]) == 0
+    assert "http_ratio" in capsys.readouterr().out
+
+
+def test_memory_does_not_grow_with_the_number_of_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many shapes; a decoded photo kept per answer would be 30 MB more."""
+    monkeypatch.setattr(endurance, "SETTLED", 100)
+    photos = [(PICTURES / name).read_bytes() for name in ("hopper.jpg", "neutral.jpg")]
+    memory = endurance.memory_growth(photos, 300)
+    assert memory["photos"] == 300
+    assert memory["growth_mb"] < 20
+
+
+def test_a_portrait_takes_few_runs_of_the_networks(smiling_photo: Path) -> None:
+    """Of each network one, of P-Net one for each coarse level; a whole search takes twelve."""
+    classifier = EmotionClassifier(threads=1)
+    floor = Floor(classifier, smiling_photo.read_bytes())
+    sessions = [session for session, _, _ in floor._runs]
+    detector = classifier.detector
+    for session in (detector._rnet, detector._onet, classifier.model._session):
+        assert sessions.count(session) == 1
+    assert sessions.count(detector._pnet) <= 7
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["a.jpg", "--same-answers", "b"], ["a.jpg", "--rounds", "0"]]
+    "arguments",
+    [
+        [],
+        ["a.jpg", "--same-answers", "b"],
+        ["a.jpg", "--rounds", "0"],
+        ["a.jpg", "--growth", "1000"],
+    ],
 )
 def test_wrong_usage_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

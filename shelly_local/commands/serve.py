@@ -185,8 +185,9 @@ def execute(arguments: argparse.Namespace) -> int:
     loopback = serving.is_loopback(host)
     if not loopback:
         _check_key(host, key, settings["without_key"])
+    # Several requests at once keep the cores busy: threads within one would only compete.
     recognition = open_recognition(
-        settings, model=settings["model"], backend=settings["backend"] or "local"
+        settings, model=settings["model"], backend=settings["backend"] or "local", threads=1
     )
     names = settings["allowed_host"]
     allowed = None if not loopback and not names else (*LOOPBACK_HOSTS, *names)
