@@ -55,14 +55,18 @@ class JsonLinesWriter:
 
     def photo(self, path: str, emotions: PhotoEmotions) -> None:
         """Write ``{"path", "width", "height", "faces"}``."""
-        self._write({"path": path, **emotions.as_dict()})
+        _write_lines(self._stream, [json_line(path, emotions)])
 
     def failure(self, path: str, error: ShellyError) -> None:
         """Write ``{"path", "error": {"code", "description", "error_id"}}``."""
-        self._write({"path": path, "error": error.as_dict()})
+        _write_lines(self._stream, [json_line(path, error)])
 
-    def _write(self, record: dict[str, object]) -> None:
-        _write_lines(self._stream, [json.dumps(record)])
+
+def json_line(path: str, outcome: PhotoEmotions | ShellyError) -> str:
+    """What :class:`JsonLinesWriter` writes of a photo, without the line feed."""
+    if isinstance(outcome, ShellyError):
+        return json.dumps({"path": path, "error": outcome.as_dict()})
+    return json.dumps({"path": path, **outcome.as_dict()})
 
 
 class CsvWriter:
@@ -171,15 +175,16 @@ class ProgressBar:
     Args:
         photos: how many there are.
         wanted: False for none in any case.
+        done: how many of them an earlier run has done.
     """
 
-    def __init__(self, photos: int, *, wanted: bool) -> None:
+    def __init__(self, photos: int, *, wanted: bool, done: int = 0) -> None:
         self._bar = None
         terminal = sys.stderr is not None and sys.stderr.isatty()
         if wanted and terminal and photos >= PROGRESS_MIN_PHOTOS:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=photos, unit="photo", file=sys.stderr, leave=False)
+            self._bar = tqdm(total=photos, initial=done, unit="photo", file=sys.stderr, leave=False)
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -188,10 +193,10 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
 
-    def advance(self) -> None:
-        """One photo more is done."""
+    def advance(self, photos: int = 1) -> None:
+        """So many photos more are done."""
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(photos)
 
     def hidden(self) -> AbstractContextManager[None]:
         """A block in which lines can be written to the terminal."""

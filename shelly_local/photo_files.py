@@ -1,14 +1,14 @@
-"""The photos that a command line names: files, folders, pipes and standard input."""
+"""The photos that a command line names: files, folders, lists, pipes and standard input."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from shelly_local.errors import ImageUnreadableError
 
@@ -17,6 +17,17 @@ PICTURE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 STANDARD_INPUT = "-"
+
+
+class Stored(Protocol):
+    """A picture that lies within another file."""
+
+    def read(self) -> bytes:
+        """The bytes of the picture file.
+
+        Raises:
+            ImageUnreadableError: it is not there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +39,13 @@ class PhotoInput:
         copy_path: where its annotated copy belongs, relative to the folder of copies
             and before the suffix is settled.
         error: why it cannot be classified, when that is known beforehand.
+        stored: where it lies, when it is no file of its own.
     """
 
     name: str
     copy_path: Path
     error: ImageUnreadableError | None = None
+    stored: Stored | None = None
 
     def read(self) -> bytes | Path:
         """What to hand to the classifier, as often as needed.
@@ -42,6 +55,8 @@ class PhotoInput:
         """
         if self.error is not None:
             raise self.error
+        if self.stored is not None:
+            return self.stored.read()
         if self.name == STANDARD_INPUT:
             if sys.stdin is None:
                 raise ImageUnreadableError("standard input is closed")
@@ -57,23 +72,35 @@ class PhotoInput:
         return path
 
 
-def find_photos(paths: Iterable[str], leave_out: Path | None = None) -> list[PhotoInput]:
+def find_photos(paths: Iterable[str], leave_out: Path | None = None) -> Iterator[PhotoInput]:
     """The photos that arguments name: files as they are, folders as what is in them.
 
     Args:
         paths: files, folders, or ``-``.
         leave_out: a folder within them to pass by: annotated copies of an earlier run.
+
+    Yields:
+        One photo after another, those of a folder in the order of their names; no more than
+        one folder's names are held in memory.
     """
-    photos = []
     for path in paths:
         status = _status(path)
         if path == STANDARD_INPUT:
-            photos.append(PhotoInput(path, Path("stdin")))
+            yield PhotoInput(path, Path("stdin"))
         elif status is not None and stat.S_ISDIR(status.st_mode):
-            photos.extend(_photos_in(path, leave_out))
+            yield from _photos_in(path, leave_out)
         else:
-            photos.append(PhotoInput(path, _file_name(path)))
-    return photos
+            yield named_photo(path)
+
+
+def named_photo(path: str) -> PhotoInput:
+    """A photo by its path, whatever is there."""
+    return PhotoInput(path, _file_name(path))
+
+
+def unreadable_photo(name: str, reason: str) -> PhotoInput:
+    """What a photo is when it is known beforehand that it cannot be read."""
+    return PhotoInput(name, _file_name(name), ImageUnreadableError(reason))
 
 
 def _status(path: str | Path) -> os.stat_result | None:
@@ -84,40 +111,51 @@ def _status(path: str | Path) -> os.stat_result | None:
         return None
 
 
-def _photos_in(folder: str, leave_out: Path | None) -> list[PhotoInput]:
+def _photos_in(folder: str, leave_out: Path | None) -> Iterator[PhotoInput]:
     unreadable: list[OSError] = []
-    left_out = leave_out and os.path.realpath(leave_out)
-    found: list[Path] = []
-    for parent, subfolders, files in os.walk(folder, onerror=unreadable.append):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and os.path.realpath(Path(parent, name)) != left_out
-        ]
-        for name in files:
-            file = Path(parent, name)
-            if (
-                not name.startswith(".")
-                and file.suffix.lower() in PICTURE_SUFFIXES
-                and (status := _status(file)) is not None
-                and stat.S_ISREG(status.st_mode)
-            ):
-                found.append(file.relative_to(folder))
-    photos = [
-        PhotoInput(str(Path(folder, path)), path)
-        for path in sorted(found, key=lambda path: path.parts)
-    ]
-    photos += [
-        _unreadable(str(error.filename), error.strerror or str(error)) for error in unreadable
-    ]
-    if not photos:
+    left_out = os.path.realpath(leave_out) if leave_out else None
+    empty = True
+    for path in _pictures_in(Path(folder), Path(), left_out, unreadable):
+        empty = False
+        yield PhotoInput(str(Path(folder, path)), path)
+    for error in unreadable:
+        yield unreadable_photo(str(error.filename), error.strerror or str(error))
+    if empty and not unreadable:
         suffixes = " ".join(sorted(PICTURE_SUFFIXES))
-        photos = [_unreadable(folder, f"the folder holds no pictures ({suffixes})")]
-    return photos
+        yield unreadable_photo(folder, f"the folder holds no pictures ({suffixes})")
 
 
-def _unreadable(path: str, reason: str) -> PhotoInput:
-    return PhotoInput(path, _file_name(path), ImageUnreadableError(reason))
+def _pictures_in(
+    folder: Path, path: Path, left_out: str | None, unreadable: list[OSError]
+) -> Iterator[Path]:
+    """Picture files in a part of the folder, relative to it, in the order of their names."""
+    try:
+        with os.scandir(folder / path) as entries:
+            wanted = sorted(
+                (entry.name, entry.is_dir(follow_symlinks=False))
+                for entry in entries
+                if _is_wanted(entry, left_out)
+            )
+    except OSError as error:
+        unreadable.append(error)
+        return
+    for name, is_folder in wanted:
+        if is_folder:
+            yield from _pictures_in(folder, path / name, left_out, unreadable)
+        else:
+            yield path / name
+
+
+def _is_wanted(entry: os.DirEntry[str], left_out: str | None) -> bool:
+    """Whether an entry of a folder is a picture file, or a folder to look into."""
+    if entry.name.startswith("."):
+        return False
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return os.path.realpath(entry.path) != left_out
+        return Path(entry.name).suffix.lower() in PICTURE_SUFFIXES and entry.is_file()
+    except OSError:  # it may not be looked at
+        return False
 
 
 def _file_name(path: str) -> Path:

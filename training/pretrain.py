@@ -28,7 +28,7 @@ from tqdm import tqdm
 from shelly_local.alignment import FER2013_TEMPLATE, zoomed
 from shelly_local.errors import ModelError
 
-from . import distributed, export, fer2013, networks, plots
+from . import distributed, export, fer2013, networks, plots, whole_batch
 from .augment import augment
 from .averaging import update_average
 from .checkpoints import (
@@ -236,11 +236,9 @@ def train(
         f"Training {settings.network!r} on {len(data.pictures):,} pictures, "
         f"{settings.epochs} epochs, {world.device.type}, {settings.precision}."
     )
+    # Statistics over the whole batch, as one process has them.
+    state.model = whole_batch.convert(state.model, world)
     forward: Callable[[Tensor], tuple[Tensor, Tensor]] = state.model
-    if world.size > 1 and world.device.type == "cuda":
-        # Statistics over the whole batch, as one process has them; the CPU has no such layer.
-        convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
-        forward = state.model = convert(state.model)
     if compiled:
         forward = torch.compile(forward)
     for epoch in range(len(state.history), min(settings.epochs, stop_after or settings.epochs)):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shelly_local.commands import classify_job
 from shelly_local.errors import ShellyError
 from shelly_local.output import (
     PROGRESS_MIN_PHOTOS,
@@ -40,6 +41,10 @@ examples:
   shelly classify photos --csv --output all.csv
                                                 a folder with its subfolders, a row per face
   shelly classify photos --json | head -n 1     JSON Lines, one object per photo
+  shelly classify photos --output all.parquet   a job for many photos, on all cores; the same
+                                                command goes on where a run was stopped
+  shelly classify --list paths.txt --output all.jsonl --engine ray
+                                                photos from a list, by workers of Ray
   shelly classify photos --annotate marked      also draw boxes and labels into copies
   cat me.jpg | shelly classify - --json         a photo from standard input
   shelly classify me.jpg --backend rekognition  ask Amazon, which gets the photo
@@ -61,9 +66,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "paths",
         metavar="PATH",
-        nargs="+",
+        nargs="*",
         help="a picture, a folder (with its subfolders; hidden and other files are left "
         "out), or - for standard input",
+    )
+    parser.add_argument(
+        "--list",
+        metavar="FILE",
+        help="also the photos and folders in FILE, one path per line (- for standard input), or "
+        "in a column of a .parquet file",
+    )
+    parser.add_argument(
+        "--column",
+        metavar="NAME",
+        help="column of the .parquet file: text for paths, bytes for the pictures themselves "
+        "(default: path)",
     )
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
@@ -77,7 +94,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE",
         type=Path,
         help="write the results to FILE, which is replaced only when all is done "
-        "(default: standard output)",
+        "(default: standard output); .jsonl or .parquet makes a job of it, which keeps what is "
+        "done in FILE.parts until then",
     )
     parser.add_argument(
         "--annotate",
@@ -98,6 +116,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="who answers: local (default), ibm, rekognition or google, to which the photos are "
         "then sent; also as the environment variable SHELLY_BACKEND",
     )
+    classify_job.add_arguments(parser)
     parser.add_argument(
         "--quiet",
         action="store_true",
@@ -119,9 +138,15 @@ def execute(arguments: argparse.Namespace) -> int:
         ShellyError: the model cannot be loaded or the output not be written.
         SystemExit: the arguments contradict each other.
     """
-    if arguments.paths.count(STANDARD_INPUT) > 1:
+    if not arguments.paths and arguments.list is None:
+        arguments.usage_error("give a PATH, or a list of them with --list FILE")
+    if [*arguments.paths, arguments.list].count(STANDARD_INPUT) > 1:
         arguments.usage_error("standard input (-) can be read only once")
-    photos = find_photos(arguments.paths, leave_out=arguments.annotate)
+    if arguments.column and not (arguments.list or "").lower().endswith(".parquet"):
+        arguments.usage_error("--column is for --list FILE.parquet")
+    if classify_job.is_job(arguments):
+        return classify_job.execute(arguments, _inputs(arguments), _backend_name(arguments))
+    photos = list(_inputs(arguments))
     copies = plan_copies(photos, arguments.annotate) if arguments.annotate else {}
     overwritten = find_overwritten(
         [photo.name for photo in photos], [*copies.values(), arguments.output]
@@ -137,7 +162,7 @@ def execute(arguments: argparse.Namespace) -> int:
         classifier = _open_classifier(arguments)
         classes = getattr(classifier, "classes", CLASSES)
         writer: Writer
-        if arguments.json:
+        if arguments.json or classify_job.is_json_lines(arguments):
             writer = JsonLinesWriter(stream)
         elif arguments.csv:
             writer = CsvWriter(stream, classes)
@@ -153,15 +178,30 @@ def execute(arguments: argparse.Namespace) -> int:
         )
 
 
+def _inputs(arguments: argparse.Namespace) -> Iterator[PhotoInput]:
+    """The photos, those of the list last."""
+    yield from find_photos(arguments.paths, leave_out=arguments.annotate)
+    if arguments.list is not None:
+        from shelly_local.photo_lists import listed_photos
+
+        yield from listed_photos(arguments.list, arguments.column)
+
+
+def _backend_name(arguments: argparse.Namespace) -> str:
+    """Who answers, and whether that fits the model."""
+    name = arguments.backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
+    if arguments.model and name != "local":
+        arguments.usage_error(f"--model is for the backend local, not for {name!r}")
+    return str(name)
+
+
 def _open_classifier(arguments: argparse.Namespace) -> EmotionClassifier | _Sent:
     """Who answers: the model here, or the cloud that was chosen."""
-    name = arguments.backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
+    name = _backend_name(arguments)
     if name == "local":
         from shelly_local.classifier import EmotionClassifier
 
         return EmotionClassifier(model=arguments.model)
-    if arguments.model:
-        arguments.usage_error(f"--model is for the backend local, not for {name!r}")
     from shelly_local.backends import open_backend
 
     backend = open_backend(name)

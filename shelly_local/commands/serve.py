@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +22,8 @@ from shelly_local.settings import (
 )
 
 if TYPE_CHECKING:
+    import socket
+
     from shelly_local.visual_recognition import VisualRecognition
 
 DEFAULT_HOST = "127.0.0.1"
@@ -34,6 +38,7 @@ BACKEND = Setting("backend", any_text)
 MODEL = Setting("model", Path)
 DATA_DIR = Setting("data-dir", Path)
 THREADS = Setting("threads", whole_number(1), DEFAULT_THREADS)
+PROCESSES = Setting("processes", whole_number(1, 1024), 1)
 APIKEY = Setting("apikey", any_text)
 ALLOW_URL = Setting("allow-url", one_of("no", "public", "loopback"), "no")
 CLASSIFIER_ALIAS = Setting("classifier-alias", any_text, (), many=True)
@@ -44,7 +49,7 @@ LOG_FORMAT = Setting("log-format", one_of("none", "text", "json"), "none")
 #: What the API has to be told wherever it is served; ``shelly web`` has them, too.
 API_SETTINGS = (DATA_DIR, APIKEY, ALLOW_URL, CLASSIFIER_ALIAS, ALLOWED_ORIGIN)
 SETTINGS = (
-    *(HOST, PORT, BACKEND, MODEL, THREADS, ALLOWED_HOST, WITHOUT_KEY, LOG_FORMAT),
+    *(HOST, PORT, BACKEND, MODEL, THREADS, PROCESSES, ALLOWED_HOST, WITHOUT_KEY, LOG_FORMAT),
     *API_SETTINGS,
 )
 
@@ -58,6 +63,7 @@ EXAMPLES = """\
 examples:
   shelly serve                      http://127.0.0.1:4001, for this machine, without a key
   SHELLY_APIKEY=... shelly serve    the same, with a key
+  shelly serve --processes 4        four processes at the port, for many requests at once
   SHELLY_APIKEY=... shelly serve --host 0.0.0.0
                                     for everyone in your network who has the key
   shelly serve --classifier-alias DefaultCustomModel_1997094634
@@ -100,6 +106,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         THREADS,
         "N",
         f"how many requests are classified at the same time (default: {DEFAULT_THREADS})",
+    )
+    add_argument(
+        parser,
+        PROCESSES,
+        "N",
+        "how many processes answer at the port, each with a model and --threads of its own "
+        "(default: 1)",
     )
     add_argument(
         parser,
@@ -177,14 +190,56 @@ def execute(arguments: argparse.Namespace) -> int:
     """
     settings = resolve(SETTINGS, vars(arguments), table="serve")
     # Flask and the model runtime take time to load; --help needs neither.
+    from shelly_local.server import processes, serving
+
+    host, port = settings["host"], settings["port"]
+    if not serving.is_loopback(host):
+        _check_key(host, settings["apikey"], settings["without_key"])
+    if settings["processes"] == 1:
+        _serve(settings)
+        return 0
+    sockets = serving.listen(host, port)
+    places = [serving.place(listener) for listener in sockets]
+    try:
+        processes.Processes(_serve_beside, settings, sockets, settings["processes"]).run(
+            lambda: serving.tell(places, _announce)
+        )
+    finally:
+        for listener in sockets:
+            listener.close()
+    return 0
+
+
+def _announce(url: str) -> str:
+    return f"Watson Visual Recognition v3 is at {url} (stop it with Ctrl-C)"
+
+
+def _serve_beside(
+    settings: dict[str, Any], sockets: Sequence[socket.socket], ready: Callable[[], None]
+) -> None:
+    """Answer as one of several processes."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # see ``Processes``
+    _serve(settings, sockets, ready)
+
+
+def _serve(
+    settings: dict[str, Any],
+    sockets: Sequence[socket.socket] | None = None,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Answer until Ctrl-C or SIGTERM.
+
+    Args:
+        settings: values of ``SETTINGS`` by key.
+        sockets: to listen on; None for the address in the settings.
+        ready: called before the first answer, instead of printing the address.
+    """
     from shelly_local.server import serving
     from shelly_local.server.api import LOOPBACK_HOSTS, QUEUE_FACTOR, create_api
     from shelly_local.server.forms import MAX_BODY_BYTES
 
-    host, key = settings["host"], settings["apikey"]
+    host, threads = settings["host"], settings["threads"]
     loopback = serving.is_loopback(host)
-    if not loopback:
-        _check_key(host, key, settings["without_key"])
     # Several requests at once keep the cores busy: threads within one would only compete.
     recognition = open_recognition(
         settings, model=settings["model"], backend=settings["backend"] or "local", threads=1
@@ -193,13 +248,12 @@ def execute(arguments: argparse.Namespace) -> int:
     allowed = None if not loopback and not names else (*LOOPBACK_HOSTS, *names)
     if loopback:
         allowed = tuple(dict.fromkeys((*(allowed or ()), host_name(host))))
-    threads = settings["threads"]
     try:
         recognition.load()
         app = create_api(
             recognition,
             {
-                "API_KEY": key,
+                "API_KEY": settings["apikey"],
                 "ALLOWED_HOSTS": allowed,
                 "ALLOWED_ORIGINS": settings["allowed_origin"],
                 "THREADS": threads,
@@ -207,17 +261,15 @@ def execute(arguments: argparse.Namespace) -> int:
             },
         )
         server = serving.bind(
-            app, host, settings["port"],
+            app, host, settings["port"], sockets=sockets,
             threads=threads * (1 + QUEUE_FACTOR), max_body_bytes=MAX_BODY_BYTES,
         )  # fmt: skip
+        if ready is not None:
+            ready()
         with suppress(KeyboardInterrupt):
-            serving.serve(
-                server,
-                lambda url: f"Watson Visual Recognition v3 is at {url} (stop it with Ctrl-C)",
-            )
+            serving.serve(server, _announce if ready is None else None)
     finally:
         finish(recognition)
-    return 0
 
 
 def open_recognition(settings: dict[str, Any], **who: Any) -> VisualRecognition:

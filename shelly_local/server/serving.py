@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import signal
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -35,7 +36,48 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def bind(app: Any, host: str, port: int, *, threads: int, max_body_bytes: int) -> Any:
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that several processes can share, one per address of the host.
+
+    Args:
+        host: name or address to listen on.
+        port: 0 to 65535; 0 takes a free one.
+
+    Raises:
+        ShellyError: the address cannot be listened on, or a number is out of range.
+    """
+    _check_port(port)
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, _, _, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # All addresses get the port that the first one got.
+            chosen = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
+            listener.bind((address[0], chosen, *address[2:]))
+            listener.listen(MAX_CONNECTIONS)
+    except OSError as error:
+        for listener in sockets:
+            listener.close()
+        raise _cannot_listen(host, port, error) from error
+    return sockets
+
+
+def bind(
+    app: Any,
+    host: str,
+    port: int,
+    *,
+    threads: int,
+    max_body_bytes: int,
+    sockets: Sequence[socket.socket] | None = None,
+) -> Any:
     """Bind an application to an address, without answering yet.
 
     Args:
@@ -44,6 +86,7 @@ def bind(app: Any, host: str, port: int, *, threads: int, max_body_bytes: int) -
         port: 0 to 65535; 0 takes a free one.
         threads: requests answered at once; ``SPARE_THREADS`` come on top.
         max_body_bytes: limit of one request's body.
+        sockets: from :func:`listen`, to take instead of an address.
 
     Returns:
         A Waitress server: ``run()`` answers until ``close()``.
@@ -51,17 +94,16 @@ def bind(app: Any, host: str, port: int, *, threads: int, max_body_bytes: int) -
     Raises:
         ShellyError: the address cannot be listened on, or a number is out of range.
     """
-    if not 0 <= port <= 65535:
-        raise ShellyError(f"the port must lie in 0..65535, got {port}")
+    _check_port(port)
     # A warning for each request that has to wait a moment helps nobody.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    sockets: dict[int, Any] = {}
+    listeners: dict[int, Any] = {}
+    place = {"sockets": list(sockets)} if sockets else {"host": host, "port": port}
     try:
         server = waitress.create_server(
             app,
-            map=sockets,
-            host=host,
-            port=port,
+            map=listeners,
+            **place,
             threads=threads + SPARE_THREADS,
             connection_limit=MAX_CONNECTIONS,
             channel_timeout=IDLE_TIMEOUT,
@@ -73,29 +115,30 @@ def bind(app: Any, host: str, port: int, *, threads: int, max_body_bytes: int) -
             ident=None,
         )
     except (OSError, ValueError) as error:
-        raise ShellyError(f"cannot listen on {host}, port {port}: {error}") from error
+        raise _cannot_listen(host, port, error) from error
     channel = bounded_channel(Budget())
-    for listener in sockets.values():
+    for listener in listeners.values():
         if hasattr(listener, "channel_class"):
             listener.channel_class = channel
     return server
 
 
-def serve(server: Any, announce: Callable[[str], str]) -> None:
+def serve(server: Any, announce: Callable[[str], str] | None) -> None:
     """Answer requests until Ctrl-C or SIGTERM, then return.
 
     Requests under way get their answers, for which Waitress leaves five seconds.
 
     Args:
         server: from :func:`bind`.
-        announce: the line to print for an address such as ``http://127.0.0.1:4000/``.
+        announce: the line to print for an address such as ``http://127.0.0.1:4000/``; None
+            if somebody else prints it.
     """
     previous = None
     if threading.current_thread() is threading.main_thread():
         previous = signal.signal(signal.SIGTERM, _stop)
     try:
-        for address, port in addresses(server):
-            print(announce(f"http://{address}:{port}/"), flush=True)
+        if announce is not None:
+            tell(addresses(server), announce)
         # Waitress ends run() on SystemExit and KeyboardInterrupt, after letting the
         # requests under way finish.
         server.run()
@@ -105,12 +148,33 @@ def serve(server: Any, announce: Callable[[str], str]) -> None:
             signal.signal(signal.SIGTERM, previous)
 
 
+def tell(places: Sequence[tuple[str, int]], announce: Callable[[str], str]) -> None:
+    """Print the line of each ``(host, port)``; see :func:`serve`."""
+    for address, port in places:
+        print(announce(f"http://{address}:{port}/"), flush=True)
+
+
+def place(listener: socket.socket) -> tuple[str, int]:
+    """The ``(host, port)`` that a socket of :func:`listen` listens on."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]" if ":" in host else host, int(port)
+
+
 def addresses(server: Any) -> list[tuple[str, int]]:
     """The ``(host, port)`` pairs a server of :func:`bind` listens on."""
     listeners = getattr(server, "effective_listen", None) or [
         (server.effective_host, server.effective_port)
     ]
     return [(f"[{host}]" if ":" in host else host, int(port)) for host, port in listeners]
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise ShellyError(f"the port must lie in 0..65535, got {port}")
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> ShellyError:
+    return ShellyError(f"cannot listen on {host}, port {port}: {error}")
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -1,0 +1,184 @@
+"""A job from its inputs to its output, with either engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shelly_local.batch.job import Job, JobFolder
+from shelly_local.output import OutputError, ProgressBar, complain, json_line
+from shelly_local.photo_files import PhotoInput
+
+#: Who does the batches: threads of this process, or Ray's workers here or on a cluster.
+ENGINES = ("local", "ray")
+#: Seconds in which a file written by another machine must be seen here: network file systems
+#: remember for up to a minute that there was none.
+VISIBLE_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a job is done.
+
+    Attributes:
+        output: where the results go; Parquet or JSON Lines by its suffix.
+        backend: who answers.
+        model: folder of the model; None for the one that comes along.
+        engine: one of ``ENGINES``.
+        workers: threads, or Ray's workers; None for one per core.
+        ray_address: of a cluster; None for a Ray of our own on this machine.
+        batch: photos of a batch; None for 100.
+        restart: begin anew where an earlier run was stopped.
+        show_progress: show a progress bar if standard error is a terminal.
+    """
+
+    output: Path
+    backend: str = "local"
+    model: Path | None = None
+    engine: str = "local"
+    workers: int | None = None
+    ray_address: str | None = None
+    batch: int | None = None
+    restart: bool = False
+    show_progress: bool = False
+
+
+def run_job(photos: Iterable[PhotoInput], options: Options) -> int:
+    """Classify photos batch by batch, going on where an earlier run was stopped.
+
+    Args:
+        photos: the inputs.
+        options: see there.
+
+    Returns:
+        0, or 1 when a photo failed, in this run or in an earlier one.
+
+    Raises:
+        ShellyError: the model cannot be loaded, the output not be written, or what is there
+            is another job.
+    """
+    output = options.output
+    # A link keeps pointing where it points; other paths stay as all machines see them.
+    target = Path(os.path.realpath(output)) if output.is_symlink() else output.absolute()
+    if target.exists() and not target.is_file():
+        raise OutputError(f"cannot write to {options.output}: it is no file")
+    if target.suffix.lower() == ".parquet":
+        from shelly_local.parquet import library
+
+        library()  # told before the work, not after it
+    if options.engine == "ray":
+        from shelly_local.batch import ray_engine
+
+        ray_engine.library(own=options.ray_address is None)
+    with JobFolder(target) as folder:
+        job = folder.begin(
+            photos,
+            *_who(options),
+            model=options.model,
+            batch=options.batch,
+            restart=options.restart,
+        )
+        failed = _do(job, options)
+        job.finish(target)
+        folder.clear()
+    if failed:
+        complain(f"{failed} of {job.description.photos} photos failed; their rows say why")
+    return 1 if failed else 0
+
+
+def _who(options: Options) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Who answers, and the names of the scores."""
+    from shelly_local import __version__
+    from shelly_local.results import CLASSES
+
+    if options.backend != "local":
+        return {"backend": options.backend, "shelly": __version__}, CLASSES
+    from shelly_local.batch.answerers import identity
+    from shelly_local.model import EmotionModel
+
+    return identity(options.model), EmotionModel(options.model, threads=1).classes
+
+
+def _do(job: Job, options: Options) -> int:
+    """Do the batches that are not done; how many photos failed in all of them."""
+    failed = done = 0
+    pending: list[int] = []
+    for batch in range(len(job)):
+        failures = job.failures(batch)
+        if failures is None:
+            pending.append(batch)
+        else:
+            failed += len(failures)
+            done += job.size(batch)
+    total = job.description.photos
+    if done:
+        complain(f"{done} of {total} photos are done already")
+    if not pending:
+        return failed
+    with ProgressBar(total, wanted=options.show_progress, done=done) as bar:
+        try:
+            for batch in _engine(job, pending, options, bar):
+                done += job.size(batch)
+                failures = _written(job, batch)
+                failed += len(failures)
+                with bar.hidden():
+                    for path, reason in failures:
+                        complain(f"{path}: {reason}")
+        except BaseException:
+            with bar.hidden():
+                complain(f"{done} of {total} photos are done; the same command does the others")
+            raise
+    return failed
+
+
+def _written(job: Job, batch: int) -> list[tuple[str, str]]:
+    """What failed in a batch that has just been written, here or by another machine."""
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    while (failures := job.failures(batch)) is None:
+        if time.monotonic() > deadline:
+            raise OutputError(
+                f"batch {batch} was written but is not in {job.folder}; do all machines see it?"
+            )
+        time.sleep(0.1)
+    return failures
+
+
+def _engine(job: Job, pending: list[int], options: Options, bar: ProgressBar) -> Iterator[int]:
+    """The batches as they are done; the bar advances meanwhile."""
+    if options.engine == "ray":
+        from shelly_local.batch.ray_engine import run_ray
+
+        for batch in run_ray(job, pending, options.workers, options.ray_address):
+            bar.advance(job.size(batch))
+            yield batch
+    else:
+        yield from _run_here(job, pending, options, bar)
+
+
+def _run_here(job: Job, pending: list[int], options: Options, bar: ProgressBar) -> Iterator[int]:
+    from shelly_local.batch.answerers import classify_here, classify_there
+
+    photos = (photo for batch in pending for photo in job.inputs(batch))
+    if options.backend == "local":
+        from shelly_local.classifier import EmotionClassifier
+
+        classifier = EmotionClassifier(options.model, threads=1)
+        outcomes = classify_here(photos, classifier, options.workers or os.cpu_count() or 1)
+    else:
+        from shelly_local.backends import open_backend
+
+        backend = open_backend(options.backend)
+        if not backend.is_local:
+            complain(f"the photos are sent to {backend.title}")
+        outcomes = classify_there(photos, backend)
+    for batch in pending:
+        lines = []
+        for _ in range(job.size(batch)):
+            photo, outcome = next(outcomes)
+            lines.append(json_line(photo.name, outcome))
+            bar.advance()
+        job.write(batch, lines)
+        yield batch
