@@ -30,6 +30,9 @@ from shelly_local.photo_files import find_photos
 
 from .results import processor, write
 
+#: Photos of a batch: few, so that all workers have something to do until the end.
+BATCH = 10
+
 
 def job_seconds(photos: Sequence[str], engine: str, workers: int) -> float:
     """Wall-clock seconds of a job, from the start of its process to the end.
@@ -42,6 +45,7 @@ def job_seconds(photos: Sequence[str], engine: str, workers: int) -> float:
         names.write_bytes(b"".join(os.fsencode(photo) + b"\n" for photo in photos))
         output = Path(name) / "moods.jsonl"
         options = ["--engine", engine, "--workers", str(workers), "--output", str(output)]
+        options += ["--batch", str(BATCH)]
         command = [sys.executable, "-m", "shelly_local", "classify", "--list", str(names)]
         start = time.perf_counter()
         done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
