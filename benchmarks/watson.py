@@ -34,7 +34,7 @@ from typing import Any
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from benchmarks.latency import percentiles
+from benchmarks.timing import percentiles
 from benchmarks.results import machine
 from benchmarks.siblings import SEARCH_PATH
 from shelly_local import __version__

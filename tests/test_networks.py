@@ -108,7 +108,7 @@ def test_weights_that_are_no_multiple_are_refused(tmp_path: Path) -> None:
     network, other = networks.build("small").eval(), networks.build("small").eval()
     for one in (network, other):
         round_weights(one)
-    export.export_onnx(network, tmp_path / "model.onnx")
+    export.export_onnx(network, tmp_path / "model.onnx", faces().byte())
     torch.onnx.export(network, (faces(),), str(tmp_path / "plain.onnx"), dynamo=True, verbose=False)
     with pytest.raises(ValueError, match="not a scaled weight"):
         store_half(tmp_path / "plain.onnx", other)

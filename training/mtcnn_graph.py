@@ -14,6 +14,7 @@ Answers differ by rounding alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ class ConvPReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, C, H, W) of pictures or feature maps."""
         x = self.shared(x)
-        return self.linear(x) + torch.relu(self.rectified(x))
+        linear: Tensor = self.linear(x)
+        return linear + torch.relu(self.rectified(x))
 
 
 class Streamlined(nn.Module):
@@ -57,7 +59,9 @@ class Streamlined(nn.Module):
         super().__init__()
         layers = dict(network.named_children())
         convs = [_copy(layer) for layer in _numbered(layers, "conv")]
-        slopes = [layer.weight.detach().clone() for layer in _numbered(layers, "prelu")]
+        slopes = [
+            cast(nn.PReLU, layer).weight.detach().clone() for layer in _numbered(layers, "prelu")
+        ]
         _take_pixels(convs[0])
         body: list[nn.Module] = []
         for index, conv in enumerate(convs):
