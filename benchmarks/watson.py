@@ -34,9 +34,9 @@ from typing import Any
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from benchmarks.timing import percentiles
 from benchmarks.results import machine
 from benchmarks.siblings import SEARCH_PATH
+from benchmarks.timing import percentiles
 from shelly_local import __version__
 
 #: Longer side of the training pictures in pixels: that of pictures which people gather.
