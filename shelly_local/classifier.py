@@ -14,7 +14,7 @@ from PIL import Image
 
 from shelly_local.alignment import align
 from shelly_local.faces import FaceDetector
-from shelly_local.images import Photo, decode, read_file
+from shelly_local.images import Photo, decode
 from shelly_local.model import EmotionModel
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 
@@ -122,13 +122,10 @@ class EmotionClassifier:
     def _find_faces(
         self, photo: bytes | str | os.PathLike[str] | BinaryIO
     ) -> tuple[Photo, list[Face]]:
-        """A photo, decoded as finely as its faces need, and the faces in it."""
-        file = read_file(photo)
-        decoded = decode(file, max_side=DETECTION_SIDE, rough=self._large_first)
+        """A decoded photo and the faces in it."""
+        decoded = decode(photo, max_side=DETECTION_SIDE)
         if self._large_first and (faces := self.detector.detect_prominent(decoded.pixels)):
             return decoded, faces
-        if decoded.rough:
-            decoded = decode(file, max_side=DETECTION_SIDE)
         return decoded, self.detector.detect(decoded.pixels)
 
 

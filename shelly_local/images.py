@@ -76,13 +76,11 @@ class Photo:
         pixels: ``(h, w, 3)`` uint8, RGB in the sRGB colour space (IEC 61966-2-1),
             0 to 255, C-contiguous and read-only.
         width, height: size of the upright photo in pixels, before any reduction.
-        rough: whether the decoder reduced a JPEG, perhaps further than ``max_side`` asks.
     """
 
     pixels: NDArray[np.uint8]
     width: int
     height: int
-    rough: bool = False
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -95,34 +93,8 @@ class Photo:
         return self.width / width, self.height / height
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PhotoFile:
-    """A photo that was read and may be decoded several times.
-
-    Attributes:
-        data: its bytes.
-        label: what messages call it.
-    """
-
-    data: bytes
-    label: str
-
-
-def read_file(source: bytes | str | os.PathLike[str] | BinaryIO) -> PhotoFile:
-    """Read a photo, at most ``MAX_FILE_BYTES``, without decoding it.
-
-    Raises:
-        FileTooLargeError: more than ``MAX_FILE_BYTES``.
-        ImageUnreadableError: the file is missing, no regular file, or not permitted.
-    """
-    return PhotoFile(*_read(source))
-
-
 def decode(
-    source: bytes | str | os.PathLike[str] | BinaryIO | PhotoFile,
-    *,
-    max_side: int | None = None,
-    rough: bool = False,
+    source: bytes | str | os.PathLike[str] | BinaryIO, *, max_side: int | None = None
 ) -> Photo:
     """Decode a photo to upright sRGB pixels.
 
@@ -136,13 +108,11 @@ def decode(
     Python's ``warnings``, about damaged metadata.
 
     Args:
-        source: the bytes of a file, its path, a binary file object, which is read
-            from its current position and left open, or what ``read_file`` returned.
+        source: the bytes of a file, its path, or a binary file object, which is read
+            from its current position and left open.
         max_side: longest side of ``pixels`` wanted, at least 1; a larger photo is
             reduced by averaging areas (a JPEG in part while it is decoded), a smaller
             one is never enlarged. None keeps the full size.
-        rough: let the decoder reduce a JPEG, to 1/2, 1/4 or 1/8, as long as at least half
-            of ``max_side`` is left: a fraction of the time of exact sizes.
 
     Returns:
         The photo, with its original size beside its pixels.
@@ -167,7 +137,7 @@ def decode(
         found = "is not a picture in a supported format" if data else "is empty (0 bytes)"
         raise NotAnImageError(f"{label} {found}; supported are {SUPPORTED_FORMATS}.")
     try:
-        return _decode(kind, data, label, max_side, rough)
+        return _decode(kind, data, label, max_side)
     except ShellyError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as cause:
@@ -194,19 +164,18 @@ def read(source: bytes | str | os.PathLike[str] | BinaryIO) -> bytes:
     return _read(source)[0]
 
 
-def _decode(kind: str, data: bytes, label: str, max_side: int | None, rough: bool) -> Photo:
+def _decode(kind: str, data: bytes, label: str, max_side: int | None) -> Photo:
     opened = _open_heic(data) if kind == "HEIC" else Image.open(io.BytesIO(data), formats=(kind,))
     width, height = opened.size
     _check_size(label, width, height)
     if kind == "BMP" and opened.info.get("compression") in _BMP_RLE_COMPRESSIONS:
         _check_rle_size(label, width, height)
     box: tuple[float, float, float, float] | None = None
-    least = max_side if max_side is None or not rough else max(max_side // 2, 1)
-    if kind == "JPEG" and least is not None and max(width, height) > least:
+    if kind == "JPEG" and max_side is not None and max(width, height) > max_side:
         # Pillow reduces by the smaller of the two ratios, so 1 leaves it to the long side.
-        drafted = opened.draft(None, (least, 1) if width >= height else (1, least))
+        wanted = (max_side, 1) if width >= height else (1, max_side)
+        drafted = opened.draft(None, wanted)
         box = drafted[1] if drafted else None
-    reduced_by_decoder = opened.size != (width, height)
     opened.load()
     if box is None:
         width, height = opened.size  # Pillow turns a TIFF upright while it loads it
@@ -225,7 +194,7 @@ def _decode(kind: str, data: bytes, label: str, max_side: int | None, rough: boo
         width, height = height, width
     pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     pixels.flags.writeable = False
-    return Photo(pixels, width, height, rough=rough and reduced_by_decoder)
+    return Photo(pixels, width, height)
 
 
 def _identify(data: bytes) -> str | None:
@@ -268,8 +237,6 @@ def _orientation(image: Image.Image) -> int:
 def _read(source: object) -> tuple[bytes, str]:
     """The bytes of ``source``, at most ``MAX_FILE_BYTES``, and its name for messages."""
     label = "The photo"
-    if isinstance(source, PhotoFile):
-        return source.data, source.label
     try:
         if isinstance(source, bytes | bytearray | memoryview):
             data = memoryview(source).cast("B")[: MAX_FILE_BYTES + 1].tobytes()

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shelly_local.errors import TruncatedImageError
-from shelly_local.images import decode, read_file
+from shelly_local.images import decode
 from tests.picture_files import LOSSLESS, assert_close, encoded, exif, scene
 
 # Pillow warns about the damage that tests here do on purpose.
@@ -166,29 +165,3 @@ def test_importing_does_not_load_colour_management_or_heic() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "set()"
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [((1350, 1350), 675), ((4000, 3000), 1000), ((1000, 500), 1000), ((1290, 40), 645)],
-)
-def test_rough_decoding_leaves_half_of_the_wanted_side_at_least(
-    size: tuple[int, int], expected: int
-) -> None:
-    content = io.BytesIO()
-    Image.new("RGB", size, (200, 30, 60)).save(content, "JPEG")
-    photo = decode(content.getvalue(), max_side=1280, rough=True)
-    assert max(photo.pixels.shape) == expected
-    assert (photo.width, photo.height) == size
-    assert photo.rough == (expected < max(size))
-    assert np.abs(photo.pixels.astype(int) - [200, 30, 60]).max() <= 4
-
-
-def test_a_file_that_was_read_can_be_decoded_again(tmp_path: Path) -> None:
-    path = tmp_path / "broken.jpg"
-    path.write_bytes(b"\xff\xd8\xff no picture")
-    file = read_file(path)
-    path.unlink()
-    for _ in range(2):
-        with pytest.raises(TruncatedImageError, match=r"broken\.jpg"):
-            decode(file)
