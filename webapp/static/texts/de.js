@@ -17,7 +17,7 @@ export default {
   "photo.hint": "Zieh ein Foto hierher",
   "photo.paste": "oder füge eines mit {keys} ein",
   "photo.keys": "Strg+V",
-  "photo.unshown": "Dein Browser kann dieses Bild nicht zeigen, aber ich kann es lesen.",
+  "photo.unshown": "Dein Browser kann dieses Bild nicht zeigen.",
   "way.choose": "Foto wählen",
   "way.camera": "Kamera",
   "way.sample": "Beispiel",

@@ -17,7 +17,7 @@ export default {
   "photo.hint": "Drop a photo here",
   "photo.paste": "or paste one with {keys}",
   "photo.keys": "Ctrl+V",
-  "photo.unshown": "Your browser cannot show this picture, but I can read it.",
+  "photo.unshown": "Your browser cannot show this picture.",
   "way.choose": "Choose a photo",
   "way.camera": "Camera",
   "way.sample": "Sample",
