@@ -191,6 +191,8 @@ class ProgressBar:
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
+            # tqdm leaves out steps that follow the one before within a tenth of a second.
+            self._bar.refresh()
             self._bar.close()
 
     def advance(self, photos: int = 1) -> None:
