@@ -134,11 +134,11 @@ def _stages_timed(classifier_: EmotionClassifier, clock: _Clock) -> Iterator[Non
 def _sessions_replaced(
     classifier_: EmotionClassifier, replace: Callable[[str, Any], Any]
 ) -> Iterator[None]:
-    detector, model = classifier_.detector, classifier_.model
+    cascade, model = classifier_.detector._cascade, classifier_.model
     places: list[tuple[Any, str, str]] = [
-        (detector, "_pnet", "P-Net"),
-        (detector, "_rnet", "R-Net"),
-        (detector, "_onet", "O-Net"),
+        (cascade, "pnet", "P-Net"),
+        (cascade, "rnet", "R-Net"),
+        (cascade, "onet", "O-Net"),
         (model, "_session", "emotion"),
     ]
     originals = [getattr(owner, name) for owner, name, _ in places]

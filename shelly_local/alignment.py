@@ -24,6 +24,11 @@ FER2013_TEMPLATE: NDArray[np.float64] = np.array(
     ]
 )
 
+#: Samples of a face per pixel of its crop, in each direction. With one, as bicubic interpolation
+#: takes them, halving a photo moved probabilities by more than 0.02 in 13 of 102 portraits, with
+#: two in 7, with three and four in 2 of them.
+SAMPLES = 4
+
 
 def zoomed(template: ArrayLike, factor: float) -> NDArray[np.float64]:
     """A template with the face larger, or smaller, about the middle of the picture.
@@ -70,20 +75,26 @@ def align(
     *,
     size: int,
     template: ArrayLike = FER2013_TEMPLATE,
+    samples: int = SAMPLES,
+    grey: bool = False,
 ) -> NDArray[np.uint8]:
     """Cut out a face, turned upright and scaled so that its landmarks meet the template.
 
-    Where the face is larger than ``size``, pixels are averaged over their area first, so
-    that nothing aliases; what lies outside the picture repeats its border.
+    Where the face is larger than ``size``, pixels are averaged over their area, so that
+    nothing aliases and a crop hardly depends on how far the photo was reduced before; what
+    lies outside the picture repeats its border.
 
     Args:
         pixels: uint8 (H, W, 3) or (H, W).
         landmarks: (5, 2), x and y in pixels of ``pixels``.
         size: side of the result in pixels.
         template: (5, 2) in units of the result's side.
+        samples: each pixel of the result is the mean of ``samples`` squared, where the face
+            is larger than the result.
+        grey: give ITU-R 601 luma, which takes a third of the time, instead of colours.
 
     Returns:
-        uint8 (size, size, 3) or (size, size).
+        uint8 (size, size, 3), or (size, size) if ``pixels`` or the result is grey.
     """
     to_crop = similarity_transform(landmarks, np.asarray(template) * size)
     scale = float(np.hypot(to_crop[0, 0], to_crop[1, 0]))
@@ -96,22 +107,26 @@ def align(
     x1, y1 = np.ceil(corners.max(axis=0) + margin).astype(int)
     region = _cut(pixels, int(x0), int(y0), int(x1), int(y1))
 
-    # Shrink by area to twice the final resolution at most; the rest is bilinear.
-    factor = max(int(0.5 / scale), 1)
+    samples = samples if scale < 1 else 1
+    # Shrink by area while there are a pixel for each sample; those are interpolated between
+    # pixels, then averaged.
+    factor = max(int(1 / (scale * samples)), 1)
     image = Image.fromarray(region)
+    if grey:
+        image = image.convert("L")
     if factor > 1:
         image = image.reduce(factor)
     # Pillow maps result to source, at pixel centres: shift into the region, then shrink.
-    linear = inverse[:, :2] / factor
+    linear = inverse[:, :2] / (factor * samples)
     offset = (inverse[:, 2] - [x0, y0]) / factor
     coefficients = (*linear[0], offset[0], *linear[1], offset[1])
     crop = image.transform(
-        (size, size),
+        (size * samples, size * samples),
         Image.Transform.AFFINE,
         tuple(float(value) for value in coefficients),
-        resample=Image.Resampling.BILINEAR if factor == 1 else Image.Resampling.BICUBIC,
+        resample=Image.Resampling.BILINEAR,
     )
-    return np.asarray(crop)
+    return np.asarray(crop.reduce(samples) if samples > 1 else crop)
 
 
 def _cut(pixels: NDArray[np.uint8], x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:

@@ -10,11 +10,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from shelly_local.alignment import align
 from shelly_local.faces import FaceDetector
-from shelly_local.images import Photo, decode
+from shelly_local.images import Photo, decode, read
 from shelly_local.model import EmotionModel
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 
@@ -52,7 +51,7 @@ class EmotionClassifier:
         model: model directory; the bundled model by default.
         threads: threads of one network run; None for one per core.
         detection: "fast" leaves out faces below an eighth of the longer side in a photo
-            that has one above a fifth; "thorough" finds all from 2.5 % on, in every photo.
+            that has one above a sixth; "thorough" finds all from 2.5 % on, in every photo.
 
     Raises:
         ModelError: a model is missing or damaged.
@@ -104,7 +103,7 @@ class EmotionClassifier:
         Raises:
             ImageError: see :meth:`classify`.
         """
-        decoded, faces = self._find_faces(photo)
+        decoded, faces = find_faces(self.detector, photo, large_first=self._large_first)
         crops = aligned_crops(
             decoded.pixels, faces, size=self.model.size, template=self.model.template
         )
@@ -119,14 +118,35 @@ class EmotionClassifier:
         )
         return Analysis(emotions, prediction.embedding)
 
-    def _find_faces(
-        self, photo: bytes | str | os.PathLike[str] | BinaryIO
-    ) -> tuple[Photo, list[Face]]:
-        """A decoded photo and the faces in it."""
-        decoded = decode(photo, max_side=DETECTION_SIDE)
-        if self._large_first and (faces := self.detector.detect_prominent(decoded.pixels)):
-            return decoded, faces
-        return decoded, self.detector.detect(decoded.pixels)
+
+def find_faces(
+    detector: FaceDetector,
+    photo: bytes | str | os.PathLike[str] | BinaryIO,
+    *,
+    large_first: bool = True,
+) -> tuple[Photo, list[Face]]:
+    """A photo, decoded as finely as its faces need, and the faces in it, largest first.
+
+    Args:
+        detector: which finds them.
+        photo: see ``EmotionClassifier.classify``.
+        large_first: detection "fast" of ``EmotionClassifier``, otherwise "thorough".
+
+    Returns:
+        The photo and its faces, in pixels of ``Photo.pixels``, their landmarks steadied.
+
+    Raises:
+        ImageError: see ``EmotionClassifier.classify``.
+    """
+    if not isinstance(photo, str | os.PathLike):
+        photo = read(photo)  # a stream can be read only once
+    decoded = decode(photo, max_side=DETECTION_SIDE, rough=large_first)
+    faces = detector.detect_prominent(decoded.pixels) if large_first else []
+    if not faces:
+        if decoded.rough:
+            decoded = decode(photo, max_side=DETECTION_SIDE)
+        faces = detector.detect(decoded.pixels)
+    return decoded, detector.steadied(decoded.pixels, faces)
 
 
 def aligned_crops(
@@ -145,8 +165,7 @@ def aligned_crops(
     """
     crops = np.zeros((len(faces), size, size), dtype=np.uint8)
     for index, face in enumerate(faces):
-        crop = align(pixels, face.landmarks, size=size, template=template)
-        crops[index] = np.asarray(Image.fromarray(crop).convert("L"))
+        crops[index] = align(pixels, face.landmarks, size=size, template=template, grey=True)
     return crops
 
 

@@ -158,6 +158,13 @@ def test_a_missing_detector_model_is_named(tmp_path: Path) -> None:
         FaceDetector(tmp_path)
 
 
+def assert_alike(found: list[Face], expected: list[Face]) -> None:
+    """Boxes of a quick search are coarser; landmarks are steadied in either case."""
+    assert len(found) == len(expected)
+    for face, same in zip(found, expected, strict=True):
+        assert overlap(face, np.array(same.box)) > 0.8
+
+
 def test_prominent_faces_are_those_of_the_whole_search(
     portrait_photos: list[Path], detector: FaceDetector
 ) -> None:
@@ -165,7 +172,7 @@ def test_prominent_faces_are_those_of_the_whole_search(
         pixels = decode(photo, max_side=1280).pixels
         prominent, every = detector.detect_prominent(pixels), detector.detect(pixels)
         widest = every[0].box[2] - every[0].box[0]
-        assert prominent == (every[:1] if widest >= 0.2 * max(pixels.shape) else [])
+        assert_alike(prominent, every[:1] if widest >= max(pixels.shape) / 6 else [])
 
 
 def test_passers_by_beside_a_prominent_face_are_left_out(
@@ -178,7 +185,7 @@ def test_passers_by_beside_a_prominent_face_are_left_out(
     pixels = np.asarray(photo)
     every = detector.detect(pixels)
     assert len(every) == 2
-    assert detector.detect_prominent(pixels) == every[:1]
+    assert_alike(detector.detect_prominent(pixels), every[:1])
 
 
 @pytest.mark.parametrize("side", [1280, 640])
@@ -192,9 +199,8 @@ def test_a_face_half_as_wide_as_a_prominent_one_is_found_beside_it(
     pixels = np.asarray(photo)
     every = detector.detect(pixels)
     prominent = detector.detect_prominent(pixels)
-    assert len(every) == len(prominent) == 2
-    for face, same in zip(prominent, every, strict=True):
-        assert overlap(face, np.array(same.box)) > 0.8
+    assert len(every) == 2
+    assert_alike(prominent, every)
 
 
 def test_a_crowd_has_no_prominent_face(crowd_photo: Path, detector: FaceDetector) -> None:

@@ -63,7 +63,12 @@ def test_the_floor_repeats_every_run_of_every_network(smiling_photo: Path) -> No
     floor = Floor(classifier, smiling_photo.read_bytes())
     detector = classifier.detector
     sessions = [session for session, _, _ in floor._runs]
-    for session in (detector._pnet, detector._rnet, detector._onet, classifier.model._session):
+    for session in (
+        detector._cascade.pnet,
+        detector._cascade.rnet,
+        detector._cascade.onet,
+        classifier.model._session,
+    ):
         assert session in sessions
     floor.run()
 
@@ -136,14 +141,15 @@ def test_memory_does_not_grow_with_the_number_of_photos(monkeypatch: pytest.Monk
 
 
 def test_a_portrait_takes_few_runs_of_the_networks(smiling_photo: Path) -> None:
-    """Of each network one, of P-Net one for each coarse level; a whole search takes twelve."""
+    """Of P-Net one for each coarse level, where a whole search takes twelve; of O-Net one, and
+    two that steady the landmarks; of the others one."""
     classifier = EmotionClassifier(threads=1)
     floor = Floor(classifier, smiling_photo.read_bytes())
     sessions = [session for session, _, _ in floor._runs]
-    detector = classifier.detector
-    for session in (detector._rnet, detector._onet, classifier.model._session):
-        assert sessions.count(session) == 1
-    assert sessions.count(detector._pnet) <= 7
+    cascade = classifier.detector._cascade
+    assert sessions.count(cascade.rnet) == sessions.count(classifier.model._session) == 1
+    assert sessions.count(cascade.onet) == 3
+    assert sessions.count(cascade.pnet) <= 7
 
 
 @pytest.mark.parametrize(

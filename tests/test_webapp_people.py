@@ -14,8 +14,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from shelly_local.backends import open_backend
-from shelly_local.classifier import EmotionClassifier, aligned_crops
-from shelly_local.images import decode
+from shelly_local.classifier import EmotionClassifier, aligned_crops, find_faces
 from shelly_local.results import CLASSES, Face, FaceEmotion
 from tests.fake_clouds import FakeCloud, rekognition_error, rekognition_face, serving
 from tests.test_webapp import assert_problem, data_url
@@ -74,12 +73,13 @@ def test_the_line_just_read_does_not_come_again(client: FlaskClient, smiling_pho
         after = answer["advice_id"]
 
 
+@pytest.mark.parametrize("photo", ["group_photo", "smiling_photo"])
 def test_crops_are_what_the_model_saw(
-    client: FlaskClient, classifier: EmotionClassifier, group_photo: Path
+    client: FlaskClient, classifier: EmotionClassifier, photo: str, request: pytest.FixtureRequest
 ) -> None:
-    people = ask(client, group_photo, crops=True).get_json()["people"]
-    decoded = decode(group_photo, max_side=1280)
-    faces = classifier.detector.detect(decoded.pixels)
+    file: Path = request.getfixturevalue(photo)
+    people = ask(client, file, crops=True).get_json()["people"]
+    decoded, faces = find_faces(classifier.detector, file)
     model = classifier.model
     expected = aligned_crops(decoded.pixels, faces, size=model.size, template=model.template)
     for person, crop in zip(people, expected, strict=True):

@@ -21,10 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from shelly_local.alignment import FER2013_TEMPLATE
-from shelly_local.classifier import DETECTION_SIDE, aligned_crops
+from shelly_local.classifier import aligned_crops, find_faces
 from shelly_local.errors import ShellyError
 from shelly_local.faces import FaceDetector
-from shelly_local.images import decode
 
 from .crop_cache import CropCache, Framing
 from .dataset import Frame
@@ -214,12 +213,13 @@ class _Cropper:
         if picture in self._task.known:
             return _Result(stamp, picture)
         try:
-            pixels = decode(content, max_side=DETECTION_SIDE).pixels
+            photo, faces = find_faces(self._detector, content)
         except ShellyError as error:
             return _Result(stamp, problem=str(error))
-        largest = self._detector.detect(pixels)[:1]
-        crops = aligned_crops(pixels, largest, size=self._task.size, template=self._task.template)
-        return _Result(stamp, picture, crops[0] if largest else None)
+        crops = aligned_crops(
+            photo.pixels, faces[:1], size=self._task.size, template=self._task.template
+        )
+        return _Result(stamp, picture, crops[0] if faces else None)
 
 
 _task: _Task | None = None

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shelly_local.alignment import similarity_transform
-from shelly_local.classifier import DETECTION_SIDE, EmotionClassifier, aligned_crops
+from shelly_local.classifier import EmotionClassifier, aligned_crops, find_faces
 from shelly_local.errors import ShellyError
 from shelly_local.images import decode
 from shelly_local.results import Face
@@ -254,9 +254,9 @@ class _Distance:
         if frame not in self._known:
             found = None
             with suppress(ShellyError, DataError):
-                pixels = decode(self._reader.read(frame), max_side=DETECTION_SIDE).pixels
-                if faces := self._detector.detect(pixels):
-                    found = self._describe(pixels, faces[0])
+                photo, faces = find_faces(self._detector, self._reader.read(frame))
+                if faces:
+                    found = self._describe(photo.pixels, faces[0])
             self._known[frame] = found
         return self._known[frame]
 

@@ -82,13 +82,17 @@ def crops(classifier: Classifier, photo: bytes, emotions: PhotoEmotions) -> list
     from PIL import Image
 
     from shelly_local.classifier import DETECTION_SIDE, EmotionClassifier, aligned_crops
+    from shelly_local.faces import PROMINENT_SHARE
     from shelly_local.images import decode
     from shelly_local.results import Face
 
     local = getattr(classifier, "classifier", classifier)
     if not isinstance(local, EmotionClassifier) or not emotions.faces:
         return []
-    pixels = decode(photo, max_side=DETECTION_SIDE).pixels
+    # As the classifier decoded it: a photo with a large face less finely.
+    x0, _, x1, _ = emotions.faces[0].face.box
+    large = x1 - x0 >= PROMINENT_SHARE * max(emotions.width, emotions.height)
+    pixels = decode(photo, max_side=DETECTION_SIDE, rough=large).pixels
     x_scale = pixels.shape[1] / emotions.width
     y_scale = pixels.shape[0] / emotions.height
     faces = [
