@@ -65,7 +65,7 @@ def result(trained: Path) -> dict[str, Any]:
 
 
 def test_fine_tuning_helps_for_people_never_seen(result: dict[str, Any]) -> None:
-    assert result["mean"]["accuracy"] > result["before"]["accuracy"] + 0.1
+    assert result["mean"]["accuracy"] > result["before"]["accuracy"] + 0.25
     low, high = result["mean"]["accuracy_ci95"]
     assert low <= result["mean"]["accuracy"] <= high
     assert result["folds"][0]["subjects_test"] == sorted(UNSEEN)
