@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from shelly_local.results import CLASSES
 
+from . import face_resnet
 from .efficientnet import EMBEDDING, EfficientNetLite0
 
 
@@ -140,15 +142,22 @@ class BackboneNet(nn.Module):
         width: length of an embedding.
         side: faces are enlarged to it, in pixels: such networks halve a picture five times.
         dropout: share of the embedding dropped before the last layer while training.
+        colours: channels that the backbone wants.
     """
 
     def __init__(
-        self, backbone: nn.Module, width: int, side: int = 96, dropout: float = 0.2
+        self,
+        backbone: nn.Module,
+        width: int,
+        side: int = 96,
+        dropout: float = 0.2,
+        colours: int = 3,
     ) -> None:
         super().__init__()
         self.standardise = StandardisePicture()
         self.backbone = backbone
         self.side = side
+        self.colours = colours
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, len(CLASSES))
 
@@ -160,12 +169,19 @@ class BackboneNet(nn.Module):
             mode="bilinear",
             align_corners=False,
         )
-        embedding = self.backbone(large.expand(-1, 3, -1, -1))
+        embedding = self.backbone(large.expand(-1, self.colours, -1, -1))
         return self.head(self.dropout(embedding)), embedding
 
 
 def _efficientnet_lite0() -> nn.Module:
     return BackboneNet(EfficientNetLite0(), EMBEDDING)
+
+
+def _face_resnet() -> nn.Module:
+    """4.4 million parameters; faces at the size at which dlib's network learnt them."""
+    return BackboneNet(
+        face_resnet.FaceResNet(), face_resnet.EMBEDDING, side=112, dropout=0.3, colours=1
+    )
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -174,6 +190,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "large": _large,
     "resnet18": _resnet18,
     "efficientnet_lite0": _efficientnet_lite0,
+    "face_resnet": _face_resnet,
 }
 #: Any classification network of torchvision goes by this and its name there.
 TORCHVISION = "torchvision/"
@@ -240,6 +257,8 @@ def load_backbone(network: nn.Module, name: str, source: str) -> int:
 
         weights = torchvision.models.get_model_weights(name.removeprefix(TORCHVISION)).DEFAULT
         tensors = weights.get_state_dict(progress=True, check_hash=True)
+    elif source.endswith(".json"):
+        tensors = face_resnet.backbone_state(Path(source))
     elif source.endswith(".safetensors"):
         tensors = load_file(source)
     else:
@@ -254,6 +273,18 @@ def load_backbone(network: nn.Module, name: str, source: str) -> int:
         raise ValueError(f"{source} is not for {name!r}: it lacks {missing[0]} and maybe more")
     network.backbone.load_state_dict(fitting)
     return len(fitting)
+
+
+@torch.no_grad()
+def settle(network: nn.Module, pictures: Tensor) -> None:
+    """Give a backbone whose weights came without batch statistics those of some faces.
+
+    Args:
+        network: from ``build``, with weights from ``load_backbone``; it is changed.
+        pictures: uint8 (N, 1, 48, 48), on its device.
+    """
+    with face_resnet.measured_statistics(network):
+        network(pictures.float())
 
 
 @torch.no_grad()
