@@ -169,6 +169,18 @@ def test_augmentation_is_repeatable_and_in_range() -> None:
     assert 0 <= float(first.min()) <= float(first.max()) <= 255
 
 
+def test_a_share_of_the_pictures_is_only_mirrored() -> None:
+    pictures = torch.rand(64, 1, 48, 48, generator=torch.Generator().manual_seed(1)) * 255
+    for share, least, most in ((0.0, 64, 64), (0.5, 20, 44), (1.0, 0, 0)):
+        changed = augment(pictures, torch.Generator().manual_seed(2), share=share)
+        same = [
+            torch.allclose(after, before, atol=0.1)
+            or torch.allclose(after, before.flip(-1), atol=0.1)
+            for before, after in zip(pictures, changed, strict=True)
+        ]
+        assert least <= sum(same) <= most
+
+
 def test_metrics_on_a_case_done_by_hand() -> None:
     truth = np.array([0, 0, 3, 4])
     logits = np.full((4, 7), -20.0)

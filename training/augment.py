@@ -50,7 +50,10 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
 
 
 def augment(
-    pictures: Tensor, generator: torch.Generator, alignment: Tensor | None = None
+    pictures: Tensor,
+    generator: torch.Generator,
+    alignment: Tensor | None = None,
+    share: float = 1.0,
 ) -> Tensor:
     """Change each picture at random.
 
@@ -61,27 +64,35 @@ def augment(
             resampled, and blurred, only once.
         generator: CPU source of all randomness, so that a seed gives the same pictures on
             every device.
+        share: of pictures that are changed in every way, drawn anew each time; the others
+            are only mirrored.
 
     Returns:
         A new tensor of the same shape and range.
     """
-    pictures = _warp(pictures, generator, alignment)
-    pictures = _lower_resolution(pictures, generator)
-    pictures = _blur(pictures, generator)
-    pictures = _light(pictures, generator)
-    pictures = _compress(pictures, generator)
-    return _erase(pictures, generator)
+    changed = torch.rand(len(pictures), generator=generator) < share
+    pictures = _warp(pictures, generator, alignment, changed.float())
+    if not changed.any():
+        return pictures
+    some = _lower_resolution(pictures[changed], generator)
+    some = _blur(some, generator)
+    some = _light(some, generator)
+    some = _compress(some, generator)
+    pictures[changed] = _erase(some, generator)
+    return pictures
 
 
-def _warp(pictures: Tensor, generator: torch.Generator, alignment: Tensor | None) -> Tensor:
-    """Mirror, rotate, scale, shear and shift; the border repeats."""
+def _warp(
+    pictures: Tensor, generator: torch.Generator, alignment: Tensor | None, changed: Tensor
+) -> Tensor:
+    """Mirror, and where ``changed`` is 1, rotate, scale, shear and shift; the border repeats."""
     count = len(pictures)
-    angle = _uniform(count, -1, 1, generator) * math.radians(MAX_ROTATION_DEGREES)
-    log_scale = math.log(MAX_SCALE)
-    scale = _uniform(count, -log_scale, log_scale, generator).exp()
+    angle = _uniform(count, -1, 1, generator) * math.radians(MAX_ROTATION_DEGREES) * changed
+    log_scale = math.log(MAX_SCALE) * changed
+    scale = (_uniform(count, -1, 1, generator) * log_scale).exp()
     mirror = (torch.rand(count, generator=generator) < 0.5).float() * 2 - 1
-    shear = _uniform(count, -MAX_SHEAR, MAX_SHEAR, generator)
-    shift = (torch.rand(count, 2, generator=generator) * 2 - 1) * 2 * MAX_SHIFT
+    shear = _uniform(count, -MAX_SHEAR, MAX_SHEAR, generator) * changed
+    shift = (torch.rand(count, 2, generator=generator) * 2 - 1) * 2 * MAX_SHIFT * changed[:, None]
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     matrix = torch.stack(
         [

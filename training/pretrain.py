@@ -149,8 +149,9 @@ def train_epoch(
         chosen = batch.to(device)
         weight = data.weights[chosen].sum().clamp(min=1e-6) / world.size
         alignment = None if data.alignment is None else data.alignment[chosen]
-        inputs = world.share(augment(data.pictures[chosen].float(), generator, alignment))
-        inputs = inputs.to(memory_format=torch.channels_last)
+        pictures = data.pictures[chosen].float()
+        pictures = augment(pictures, generator, alignment, settings.augmented_share)
+        inputs = world.share(pictures).to(memory_format=torch.channels_last)
         chosen = world.share(chosen)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             logits, _ = forward(inputs)

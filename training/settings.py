@@ -36,6 +36,10 @@ class Settings:
     #: Pictures of rare classes count more, by (mean frequency / frequency) to this power:
     #: 0 serves accuracy alone, 1 all classes alike.
     balance: float = 0.35
+    #: Share of pictures changed at random in every way; the others are only mirrored. A last
+    #: round with half of them as they are suits what the model meets (He et al. 2019, "Data
+    #: Augmentation Revisited").
+    augmented_share: float = 1.0
     #: Share of the 2013 label mixed into the votes: 1 trains on the labels of 2013 alone.
     label_share: float = 0.0
     #: The same for pictures labelled disgust or fear in 2013 of which one voter at least says
