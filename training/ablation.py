@@ -33,6 +33,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "base": {},
     "faces as they were cropped, not aligned": {"alignment": "none"},
     "framed as FER2013 frames faces": {"zoom": 1.0},
+    "half of the pictures not changed at random": {"augmented_share": 0.5},
     "classes not balanced": {"balance": 0.0},
     "classes balanced in full": {"balance": 1.0},
     "no label of 2013 for rare classes": {"rare_label_share": 0.0},
