@@ -28,6 +28,7 @@ from shelly_local.runtime import bundled_model, load_weights, read_description
 
 from . import networks
 from .half_precision import round_weights, store_half
+from .metrics import Scores
 
 WEIGHTS_FILE = "model.onnx"
 #: The same weights for PyTorch, to train on from: ONNX holds them in another form.
@@ -128,6 +129,17 @@ def load_network(folder: Path | None = None, name: str | None = None) -> nn.Modu
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} cannot be trained on from: {error}") from error
     return network.eval()
+
+
+def summary(scores: Scores) -> dict[str, Any]:
+    """What the description of a model holds of its scores on the public part."""
+    return {
+        "n": scores.n,
+        "accuracy": scores.accuracy,
+        "macro_recall": scores.macro_recall,
+        "recall": scores.recall,
+        "ece": scores.ece,
+    }
 
 
 def _packed(network: nn.Module, metadata: dict[str, str] | None = None) -> bytes:

@@ -304,7 +304,6 @@ def main(argv: list[str] | None = None) -> int:
         if not world.is_main:
             return 0
         target = arguments.model or arguments.out / "model"
-        public = trained.public
         export.write_model(
             trained.model.cpu(),
             target,
@@ -314,15 +313,7 @@ def main(argv: list[str] | None = None) -> int:
             command=command_line(settings, Settings())
             + (f" --stop-after {arguments.stop_after}" if arguments.stop_after else ""),
             settings=asdict(without_folders(settings)),
-            metrics={
-                "ferplus_public": {
-                    "n": public.n,
-                    "accuracy": public.accuracy,
-                    "macro_recall": public.macro_recall,
-                    "recall": public.recall,
-                    "ece": public.ece,
-                }
-            },
+            metrics={"ferplus_public": export.summary(trained.public)},
         )
     except (
         fer2013.DataError, TrainingError, export.ExportError, ModelError, ValueError, OSError
