@@ -17,7 +17,6 @@ from shelly_local.results import CLASSES
 
 from . import face_resnet
 from .efficientnet import EMBEDDING, EfficientNetLite0
-from .pair import PairNet
 
 
 class StandardisePicture(nn.Module):
@@ -185,11 +184,6 @@ def _face_resnet() -> nn.Module:
     )
 
 
-def _face_pair() -> nn.Module:
-    """``face_resnet`` and ``large``, which were made differently and err differently."""
-    return PairNet(_face_resnet(), _large())
-
-
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "small": _small,
     "medium": _medium,
@@ -197,7 +191,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet18": _resnet18,
     "efficientnet_lite0": _efficientnet_lite0,
     "face_resnet": _face_resnet,
-    "face_pair": _face_pair,
 }
 #: Any classification network of torchvision goes by this and its name there.
 TORCHVISION = "torchvision/"
