@@ -16,6 +16,8 @@ examples:
                               --init default          ImageNet weights, downloaded
   python -m training.pretrain --fer2013 data/fer2013 --network efficientnet_lite0
                               --init FILE.pth         the same from a file
+  python -m training.pretrain --fer2013 data/fer2013 --network face_resnet
+                              --init MANIFEST.json    dlib's face recognition
   python -m training.pretrain --fer2013 data/fer2013 --network small
                               --teachers runs/a/model,runs/b/model     distillation
   torchrun --nproc-per-node 2 -m training.pretrain --fer2013 data/fer2013     two GPUs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Settings:
     """Everything that decides the resulting weights."""
 
-    #: Most accurate of those tried; meant for 6 ms a face on two cores, measured at 8.
+    #: Most accurate of those tried that answer within 6 ms.
     network: str = "large"
     #: Weights to begin with: "random", "default" (torchvision's own), the path of a file, or a
     #: model directory of the same network, for another round.

@@ -96,6 +96,8 @@ class Processes:
         ended = []
         for source in wait([*waiting, *news]):
             if isinstance(source, Connection):
+                if source.closed:  # its process ended, which was seen before
+                    continue
                 try:
                     source.recv()
                     self._ready.add(news[source])
