@@ -1,0 +1,81 @@
+"""JPEGs that the decoder reduces: where it does, and that no small face is lost by it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shelly_local.classifier import EmotionClassifier, find_faces
+from shelly_local.faces import FaceDetector
+from shelly_local.images import decode
+
+
+def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=92)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "decoded", "rough"),
+    [
+        ((1350, 1350), "JPEG", 675, True),
+        ((1600, 1066), "JPEG", 800, True),
+        ((1066, 1600), "JPEG", 800, True),
+        ((5000, 3000), "JPEG", 1250, True),
+        ((1279, 700), "JPEG", 1279, False),  # half of it would be less than 640
+        ((600, 400), "JPEG", 600, False),
+        ((1350, 1350), "PNG", 1280, False),
+    ],
+)
+def test_as_long_as_half_of_the_side_is_left(
+    size: tuple[int, int], kind: str, decoded: int, rough: bool
+) -> None:
+    content = encoded(Image.new("RGB", size, "teal"), kind)
+    photo = decode(content, max_side=1280, rough=True)
+    assert max(photo.pixels.shape) == decoded
+    assert photo.rough == rough
+    assert (photo.width, photo.height) == size
+    exact = decode(content, max_side=1280)
+    assert not exact.rough
+    assert max(exact.pixels.shape) == min(1280, max(size))
+
+
+def test_a_photo_with_a_large_face_is_decoded_roughly(smiling_photo: Path) -> None:
+    photo, faces = find_faces(FaceDetector(), smiling_photo)
+    assert photo.rough
+    assert len(faces) == 1
+    thorough, same = find_faces(FaceDetector(), smiling_photo, large_first=False)
+    assert not thorough.rough
+    # In pixels of the photo both see the same eyes.
+    eyes = [
+        np.array(face.landmarks[:2]) * each.scale
+        for each, (face, *_) in ((photo, faces), (thorough, same))
+    ]
+    assert np.abs(eyes[0] - eyes[1]).max() < 0.02 * np.linalg.norm(eyes[1][1] - eyes[1][0])
+
+
+def test_small_faces_are_looked_for_in_the_finer_photo(smiling_photo: Path) -> None:
+    """80 pixels of 2,560: too few where the decoder makes the photo 640 wide."""
+    with Image.open(smiling_photo) as image:
+        person = image.convert("RGB").resize((250, 250))
+    wide = Image.new("RGB", (2560, 1600), "white")
+    for index in range(3):
+        wide.paste(person, (300 + 700 * index, 600))
+    content = encoded(wide)
+    fast, thorough = EmotionClassifier(), EmotionClassifier(detection="thorough")
+    found, expected = fast.classify(content).faces, thorough.classify(content).faces
+    assert len(found) == len(expected) == 3
+    for face, same in zip(found, expected, strict=True):
+        assert face.face.box == same.face.box
+
+
+def test_a_stream_is_read_once(smiling_photo: Path, crowd_photo: Path) -> None:
+    classifier = EmotionClassifier()
+    for photo in (smiling_photo, crowd_photo):
+        with photo.open("rb") as stream:
+            assert classifier.classify(stream) == classifier.classify(photo)
