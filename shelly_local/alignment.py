@@ -108,7 +108,7 @@ def align(
     region = _cut(pixels, int(x0), int(y0), int(x1), int(y1))
 
     samples = samples if scale < 1 else 1
-    # Shrink by area while there are a pixel for each sample; those are interpolated between
+    # Shrink by area while a pixel is left for each sample; samples are interpolated between
     # pixels, then averaged.
     factor = max(int(1 / (scale * samples)), 1)
     image = Image.fromarray(region)

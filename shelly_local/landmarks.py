@@ -28,10 +28,13 @@ ROUNDS = ((1.0,), (0.9, 1.0, 1.1))
 #: of the face in it. Patch and windows average two samples a pixel and direction (``alignment``):
 #: with one, landmarks move twice as far when a photo is halved.
 PATCH, PATCH_ZOOM, SAMPLES = 96, 0.7, 2
+#: Landmarks that move farther than this share of the eyes' distance are no face's (portraits: at
+#: most 0.06); what the cascade said is kept.
+MOST_MOVED = 0.5
 
 
 def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> Face:
-    """The same face with landmarks that do not depend on how it was found.
+    """The same face with landmarks that hardly depend on how it was found.
 
     Args:
         session: O-Net; see ``faces``.
@@ -41,7 +44,8 @@ def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> 
     template = zoomed(FER2013_TEMPLATE, PATCH_ZOOM)
     patch = align(pixels, face.landmarks, size=PATCH, template=template, samples=SAMPLES)
     to_patch = _matrix(face.landmarks, template * PATCH)
-    points = _moved(np.asarray(face.landmarks), to_patch)
+    start = points = _moved(np.asarray(face.landmarks), to_patch)
+    farthest = MOST_MOVED * PATCH * float(template[1, 0] - template[0, 0])
     for zooms in ROUNDS:
         templates = [zoomed(FER2013_TEMPLATE, zoom) for zoom in zooms]
         windows = [
@@ -55,6 +59,8 @@ def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> 
         points = np.mean(
             [_moved_back(p, m) for p, m in zip(found, to_windows, strict=True)], axis=0
         )
+        if not np.linalg.norm(points - start, axis=1).mean() <= farthest:
+            return face
     landmarks = _moved_back(points, to_patch)
     return replace(face, landmarks=tuple((float(x), float(y)) for x, y in landmarks))
 

@@ -81,5 +81,14 @@ def test_a_face_at_the_edge_of_the_photo(smiling_photo: Path, detector: FaceDete
     assert distance(moved, detector.steadied(cut, [moved])[0]) < 0.1
 
 
+def test_landmarks_without_a_face_stay_as_they_are(detector: FaceDetector) -> None:
+    """A mistake of the cascade must not make O-Net wander off."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    points = ((80.0, 90.0), (120.0, 90.0), (100.0, 110.0), (85.0, 130.0), (115.0, 130.0))
+    for pixels in (noise, np.zeros_like(noise)):
+        face = Face(box=(60.0, 60.0, 140.0, 150.0), landmarks=points, confidence=0.8)
+        assert distance(face, detector.steadied(pixels, [face])[0]) <= 0.5
+
+
 def test_no_face_is_no_face(detector: FaceDetector) -> None:
     assert detector.steadied(np.zeros((64, 64, 3), dtype=np.uint8), []) == []
