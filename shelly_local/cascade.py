@@ -19,8 +19,6 @@ from shelly_local.boxes import Floats, regressed, squared, suppress
 from shelly_local.results import Face
 from shelly_local.runtime import load_weights, read_description, start_session
 
-#: Each level of the pyramid has half the pixels of the one before.
-PYRAMID_FACTOR = 0.709
 #: Side of P-Net's window and distance of its answers, in pixels of a pyramid level.
 CELL, STRIDE = 12, 2
 #: Windows handed from P-Net to R-Net at most, best first: bounds time on textured pictures.
@@ -35,10 +33,12 @@ class Search:
         thresholds: least probability of a face after P-, R- and O-Net.
         overlaps: overlap above which the weaker window goes: within a level, between levels,
             after R-Net, after O-Net (there as share of the smaller box).
+        pyramid_factor: side of each level of the pyramid, as a share of the one before.
     """
 
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
     overlaps: tuple[float, float, float, float] = (0.5, 0.7, 0.7, 0.7)
+    pyramid_factor: float = 0.709
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Cascade:
             boxes.append(candidates.boxes[keep])
             scores.append(candidates.scores[keep])
             moves.append(regression[0, :, rows[keep], columns[keep]])
-            scale *= PYRAMID_FACTOR
+            scale *= search.pyramid_factor
         if not boxes:
             return _Candidates(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
         all_boxes, all_scores = np.concatenate(boxes), np.concatenate(scores)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shelly_local.area import AreaSampler
-from shelly_local.cascade import CELL, PYRAMID_FACTOR, Cascade, Search
+from shelly_local.cascade import CELL, Cascade, Search
 from shelly_local.landmarks import steady
 from shelly_local.results import Face
 from shelly_local.runtime import bundled_model
@@ -64,8 +64,10 @@ LAST_LOOKS = (
 PROMINENT_SHARE, PASSER_BY_SHARE = 1 / 6, 1 / 8
 #: Longer side, in pixels, that is enough to find such faces: passers-by have 40 pixels there.
 PROMINENT_SIDE = 320
-#: Large faces leave many windows that overlap; steadied landmarks do not need the best of them.
-PROMINENT = Search(thresholds=(0.7, 0.7, 0.7), overlaps=(0.5, 0.5, 0.4, 0.7))
+#: Large faces leave many windows that overlap; steadied landmarks do not need the best of them,
+#: nor sizes as close to each other: with 0.709 no more of 459 made-up pictures had all their faces
+#: found, and it took a quarter longer.
+PROMINENT = Search(thresholds=(0.7, 0.7, 0.7), overlaps=(0.5, 0.5, 0.4, 0.7), pyramid_factor=0.55)
 #: Longest side over shortest up to which a picture may be such a crop.
 CROP_RATIO = 1.25
 
@@ -112,8 +114,6 @@ class FaceDetector:
     def detect_prominent(self, pixels: NDArray[np.uint8]) -> list[Face]:
         """The large faces of a picture that is about them, at a tenth of ``detect``'s cost.
 
-        The finest levels of the pyramid, which cost most, are left out.
-
         Args:
             pixels: as for :meth:`detect`.
 
@@ -129,12 +129,10 @@ class FaceDetector:
         if factor > 1:
             pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
         longer = max(pixels.shape[:2])
-        min_face = _smallest_face(longer)
-        while min_face / PYRAMID_FACTOR <= PASSER_BY_SHARE * longer:
-            min_face /= PYRAMID_FACTOR
-        faces = _largest_first(self._cascade.find(AreaSampler(pixels), min_face, PROMINENT))
-        widest = max((face.box[2] - face.box[0] for face in faces), default=0.0)
-        if widest < PROMINENT_SHARE * longer:
+        faces = _largest_first(
+            self._cascade.find(AreaSampler(pixels), PASSER_BY_SHARE * longer, PROMINENT)
+        )
+        if not is_prominent(faces, longer):
             return []
         return [_moved(face, 0, factor, factor) for face in faces]
 
@@ -170,6 +168,17 @@ class FaceDetector:
             if filling:
                 return [max(filling, key=lambda face: _cover(face, width, height))]
         return []
+
+
+def is_prominent(faces: list[Face], longer: float) -> bool:
+    """Whether a picture is about its faces: the largest has a sixth of the longer side.
+
+    Args:
+        faces: in pixels of the picture.
+        longer: its longer side, in pixels.
+    """
+    widest = max((face.box[2] - face.box[0] for face in faces), default=0.0)
+    return widest >= PROMINENT_SHARE * longer
 
 
 def _check(pixels: NDArray[np.uint8]) -> None:

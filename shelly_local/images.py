@@ -99,7 +99,7 @@ def decode(
     source: bytes | str | os.PathLike[str] | BinaryIO,
     *,
     max_side: int | None = None,
-    rough: bool = False,
+    rough_side: int | None = None,
 ) -> Photo:
     """Decode a photo to upright sRGB pixels.
 
@@ -118,8 +118,9 @@ def decode(
         max_side: longest side of ``pixels`` wanted, at least 1; a larger photo is
             reduced by averaging areas (a JPEG in part while it is decoded), a smaller
             one is never enlarged. None keeps the full size.
-        rough: let the decoder reduce a JPEG to 1/2, 1/4 or 1/8 as long as half of
-            ``max_side`` is left, which takes a third of the time.
+        rough_side: let the decoder reduce a JPEG to 1/2, 1/4 or 1/8 as long as the longest
+            side keeps as many pixels, which takes a quarter of the time; at most
+            ``max_side``. None reduces it to ``max_side`` only.
 
     Returns:
         The photo, with its original size beside its pixels.
@@ -144,7 +145,7 @@ def decode(
         found = "is not a picture in a supported format" if data else "is empty (0 bytes)"
         raise NotAnImageError(f"{label} {found}; supported are {SUPPORTED_FORMATS}.")
     try:
-        return _decode(kind, data, label, max_side, rough)
+        return _decode(kind, data, label, max_side, rough_side)
     except ShellyError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as cause:
@@ -171,19 +172,23 @@ def read(source: bytes | str | os.PathLike[str] | BinaryIO) -> bytes:
     return _read(source)[0]
 
 
-def _decode(kind: str, data: bytes, label: str, max_side: int | None, rough: bool) -> Photo:
+def _decode(
+    kind: str, data: bytes, label: str, max_side: int | None, rough_side: int | None
+) -> Photo:
     opened = _open_heic(data) if kind == "HEIC" else Image.open(io.BytesIO(data), formats=(kind,))
     width, height = opened.size
     _check_size(label, width, height)
     if kind == "BMP" and opened.info.get("compression") in _BMP_RLE_COMPRESSIONS:
         _check_rle_size(label, width, height)
     box: tuple[float, float, float, float] | None = None
-    least = None if max_side is None else max(max_side // 2, 1) if rough else max_side
+    sides = [side for side in (max_side, rough_side) if side is not None]
+    least = min(sides, default=None)
     if kind == "JPEG" and least is not None and max(width, height) > least:
         # Pillow reduces by the smaller of the two ratios, so 1 leaves it to the long side.
         drafted = opened.draft(None, (least, 1) if width >= height else (1, least))
         box = drafted[1] if drafted else None
-    rougher = max_side is not None and max(opened.size) < min(max_side, max(width, height))
+    wanted = max(width, height) if max_side is None else min(max_side, max(width, height))
+    rough = max(opened.size) < wanted
     opened.load()
     if box is None:
         width, height = opened.size  # Pillow turns a TIFF upright while it loads it
@@ -202,7 +207,7 @@ def _decode(kind: str, data: bytes, label: str, max_side: int | None, rough: boo
         width, height = height, width
     pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     pixels.flags.writeable = False
-    return Photo(pixels, width, height, rough=rougher)
+    return Photo(pixels, width, height, rough=rough)
 
 
 def _identify(data: bytes) -> str | None:

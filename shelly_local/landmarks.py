@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
-from shelly_local.alignment import FER2013_TEMPLATE, align, similarity_transform, zoomed
+from shelly_local.alignment import (
+    FER2013_TEMPLATE,
+    cut_out,
+    inverted,
+    similarity_transform,
+    zoomed,
+)
 from shelly_local.results import Face
 
 #: Side of O-Net's window, in pixels.
@@ -27,7 +33,11 @@ ROUNDS = ((1.0,), (0.9, 1.0, 1.1))
 #: All windows are cut from one upright patch around the face: its side, in pixels, and the size
 #: of the face in it. Patch and windows average two samples a pixel and direction (``alignment``):
 #: with one, landmarks move twice as far when a photo is halved.
-PATCH, PATCH_ZOOM, SAMPLES = 96, 0.7, 2
+PATCH, PATCH_ZOOM, SAMPLES = 128, 0.7, 2
+#: Where the landmarks go in the windows of each round, in pixels.
+_TEMPLATES = tuple(
+    tuple(zoomed(FER2013_TEMPLATE, zoom) * WINDOW for zoom in zooms) for zooms in ROUNDS
+)
 #: Landmarks that move farther than this share of the eyes' distance are no face's (portraits: at
 #: most 0.06); what the cascade said is kept.
 MOST_MOVED = 0.5
@@ -41,39 +51,25 @@ def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> 
         pixels: uint8 (H, W, 3), RGB.
         face: as MTCNN found it.
     """
-    template = zoomed(FER2013_TEMPLATE, PATCH_ZOOM)
-    patch = align(pixels, face.landmarks, size=PATCH, template=template, samples=SAMPLES)
-    to_patch = _matrix(face.landmarks, template * PATCH)
+    to_patch = similarity_transform(face.landmarks, zoomed(FER2013_TEMPLATE, PATCH_ZOOM) * PATCH)
+    patch = cut_out(pixels, to_patch, size=PATCH, samples=SAMPLES, grey=True)
     start = points = _moved(np.asarray(face.landmarks), to_patch)
-    farthest = MOST_MOVED * PATCH * float(template[1, 0] - template[0, 0])
-    for zooms in ROUNDS:
-        templates = [zoomed(FER2013_TEMPLATE, zoom) for zoom in zooms]
-        windows = [
-            align(patch, points, size=WINDOW, template=each, samples=SAMPLES) for each in templates
-        ]
-        inputs = np.stack(windows).transpose(0, 3, 1, 2).astype(np.float32)
-        _, shares, _ = session.run(None, {"pictures": np.ascontiguousarray(inputs)})
+    farthest = MOST_MOVED * float(np.linalg.norm(start[1] - start[0]))
+    for templates in _TEMPLATES:
+        to_windows = [similarity_transform(points, template) for template in templates]
+        windows = [cut_out(patch, each, size=WINDOW, samples=SAMPLES) for each in to_windows]
+        inputs = np.repeat(np.stack(windows)[:, None], 3, axis=1).astype(np.float32)
+        _, shares, _ = session.run(None, {"pictures": inputs})
         # Five x, then five y, as shares of the window.
         found = shares.reshape(-1, 2, 5).transpose(0, 2, 1) * WINDOW
-        to_windows = [_matrix(points, each * WINDOW) for each in templates]
-        points = np.mean(
-            [_moved_back(p, m) for p, m in zip(found, to_windows, strict=True)], axis=0
-        )
+        points = sum(
+            _moved(each, inverted(matrix)) for each, matrix in zip(found, to_windows, strict=True)
+        ) / len(found)
         if not np.linalg.norm(points - start, axis=1).mean() <= farthest:
             return face
-    landmarks = _moved_back(points, to_patch)
+    landmarks = _moved(points, inverted(to_patch))
     return replace(face, landmarks=tuple((float(x), float(y)) for x, y in landmarks))
 
 
-def _matrix(source: object, target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The similarity transform as a homogeneous matrix, (3, 3)."""
-    points = np.asarray(source, dtype=np.float64)
-    return np.vstack([similarity_transform(points, target), [0.0, 0.0, 1.0]])
-
-
 def _moved(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(points @ matrix[:2, :2].T + matrix[:2, 2])
-
-
-def _moved_back(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _moved(points, np.asarray(np.linalg.inv(matrix), dtype=np.float64))
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])

@@ -23,20 +23,20 @@ def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:
 @pytest.mark.parametrize(
     ("size", "kind", "decoded", "rough"),
     [
-        ((1350, 1350), "JPEG", 675, True),
-        ((1600, 1066), "JPEG", 800, True),
-        ((1066, 1600), "JPEG", 800, True),
-        ((5000, 3000), "JPEG", 1250, True),
-        ((1279, 700), "JPEG", 1279, False),  # half of it would be less than 640
+        ((1350, 1350), "JPEG", 338, True),
+        ((1600, 1066), "JPEG", 400, True),
+        ((1066, 1600), "JPEG", 400, True),
+        ((5000, 3000), "JPEG", 625, True),
+        ((1279, 700), "JPEG", 640, True),  # a quarter of it would be less than 320
         ((600, 400), "JPEG", 600, False),
         ((1350, 1350), "PNG", 1280, False),
     ],
 )
-def test_as_long_as_half_of_the_side_is_left(
+def test_as_long_as_the_rough_side_is_left(
     size: tuple[int, int], kind: str, decoded: int, rough: bool
 ) -> None:
     content = encoded(Image.new("RGB", size, "teal"), kind)
-    photo = decode(content, max_side=1280, rough=True)
+    photo = decode(content, max_side=1280, rough_side=320)
     assert max(photo.pixels.shape) == decoded
     assert photo.rough == rough
     assert (photo.width, photo.height) == size
@@ -57,6 +57,31 @@ def test_a_photo_with_a_large_face_is_decoded_roughly(smiling_photo: Path) -> No
         for each, (face, *_) in ((photo, faces), (thorough, same))
     ]
     assert np.abs(eyes[0] - eyes[1]).max() < 0.02 * np.linalg.norm(eyes[1][1] - eyes[1][0])
+
+
+def test_a_face_is_decoded_as_finely_as_its_crop_needs(smiling_photo: Path) -> None:
+    """It is found in a quarter of the photo, where it has 60 pixels: too few."""
+    with Image.open(smiling_photo) as image:
+        person = image.convert("RGB").resize((740, 740))
+    wide = Image.new("RGB", (1300, 800), "white")
+    wide.paste(person, (500, 30))
+    photo, faces = find_faces(FaceDetector(), encoded(wide))
+    assert photo.rough
+    assert max(photo.pixels.shape) == 650
+    assert faces[0].box[2] - faces[0].box[0] >= 80
+
+
+@pytest.mark.parametrize("detection", ["fast", "thorough"])
+def test_crops_to_show_are_those_of_the_answer(
+    portrait_photos: list[Path], crowd_photo: Path, detection: str
+) -> None:
+    classifier = EmotionClassifier(detection=detection)
+    for photo in (portrait_photos[0], crowd_photo):
+        answer = classifier.classify(photo)
+        crops = classifier.crops(photo, answer)
+        again = classifier.model.predict(crops).probabilities
+        given = [list(face.scores.values()) for face in answer.faces]
+        assert again == pytest.approx(np.array(given), abs=1e-3)
 
 
 def test_small_faces_are_looked_for_in_the_finer_photo(smiling_photo: Path) -> None:

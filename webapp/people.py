@@ -81,31 +81,13 @@ def crops(classifier: Classifier, photo: bytes, emotions: PhotoEmotions) -> list
     # own classifier can do without.
     from PIL import Image
 
-    from shelly_local.classifier import DETECTION_SIDE, EmotionClassifier, aligned_crops
-    from shelly_local.faces import PROMINENT_SHARE
-    from shelly_local.images import decode
-    from shelly_local.results import Face
+    from shelly_local.classifier import EmotionClassifier
 
     local = getattr(classifier, "classifier", classifier)
     if not isinstance(local, EmotionClassifier) or not emotions.faces:
         return []
-    # As the classifier decoded it: a photo with a large face less finely.
-    x0, _, x1, _ = emotions.faces[0].face.box
-    large = x1 - x0 >= PROMINENT_SHARE * max(emotions.width, emotions.height)
-    pixels = decode(photo, max_side=DETECTION_SIDE, rough=large).pixels
-    x_scale = pixels.shape[1] / emotions.width
-    y_scale = pixels.shape[0] / emotions.height
-    faces = [
-        Face(
-            box=face.face.box,
-            landmarks=tuple((x * x_scale, y * y_scale) for x, y in face.face.landmarks),
-            confidence=face.face.confidence,
-        )
-        for face in emotions.faces
-    ]
-    model = local.model
     urls = []
-    for crop in aligned_crops(pixels, faces, size=model.size, template=model.template):
+    for crop in local.crops(photo, emotions):
         buffer = io.BytesIO()
         Image.fromarray(crop).save(buffer, "PNG")
         urls.append(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}")
