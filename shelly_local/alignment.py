@@ -105,8 +105,8 @@ def align(
         landmarks: (5, 2), x and y in pixels of ``pixels``.
         size: side of the result in pixels.
         template: (5, 2) in units of the result's side.
-        samples: each pixel of the result is the mean of ``samples`` squared, where the face
-            is larger than the result.
+        samples: each pixel of the result is the mean of ``samples`` squared, or of as many
+            as the picture has pixels there.
         grey: give ITU-R 601 luma, which takes a third of the time, instead of colours.
 
     Returns:
@@ -141,7 +141,7 @@ def cut_out(
     x1, y1 = math.ceil(max(xs) + margin), math.ceil(max(ys) + margin)
     region = _cut(pixels, x0, y0, x1, y1)
 
-    samples = samples if pixels_per_crop_pixel > 1 else 1
+    samples = max(min(samples, math.ceil(pixels_per_crop_pixel)), 1)
     # Shrink by area while a pixel is left for each sample; samples are interpolated between
     # pixels, then averaged.
     factor = max(int(pixels_per_crop_pixel / samples), 1)

@@ -52,14 +52,15 @@ class AreaSampler:
         top, bottom = _edges(boxes[:, 1], boxes[:, 3], height)
         upper, lower = top[:, :, None], bottom[:, :, None]
         first, last = left[:, None, :], right[:, None, :]
-        counts = (lower - upper) * (last - first)
+        counts = ((lower - upper) * (last - first)).astype(np.float32)
         # By one index, so that numpy takes whole pixels.
         upper, lower = upper * (self.width + 1), lower * (self.width + 1)
         sums = self._table.take(lower + last, axis=0)
         sums -= self._table.take(upper + last, axis=0)
         sums -= self._table.take(lower + first, axis=0)
         sums += self._table.take(upper + first, axis=0)
-        return np.asarray(sums / counts[..., None].astype(np.float32), dtype=np.float32)
+        # In 32 bits: numpy divides unsigned integers by floats in 64 otherwise.
+        return np.asarray(np.divide(sums, counts[..., None], dtype=np.float32))
 
 
 def _edges(start: Indices, stop: Indices, count: int) -> tuple[Indices, Indices]:

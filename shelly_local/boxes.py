@@ -43,7 +43,7 @@ def suppress(
         block, order = order[:BLOCK], order[BLOCK:]
         clashes = _overlapping(boxes[block], boxes[block], threshold, of_smaller)
         stays = np.ones(len(block), dtype=bool)
-        for index in range(len(block)):
+        for index in np.flatnonzero(clashes.sum(axis=1) > 1):  # others clash with themselves only
             if stays[index]:
                 stays[index + 1 :] &= ~clashes[index, index + 1 :]
         block = block[stays]

@@ -21,8 +21,9 @@ from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 #: Longer side, in pixels, to which photos are reduced for the search for faces. A face of
 #: 2.5 % of it has 32 pixels there, enough for its expression; more would only cost time.
 DETECTION_SIDE = 1280
-#: Width of a face, in pixels, from which on a finer decoding does not change the answer: 1.7
-#: for each pixel of its crop. Against decoding at ``DETECTION_SIDE``, of 102 portraits LEAST.
+#: Width of a face, in pixels, from which on a finer decoding hardly changes the answer: 1.7 for
+#: each pixel of its crop. In 102 portraits with faces of 87 pixels three, of 70 five and of 54 eleven
+#: had a probability more than 0.02 from that at ``DETECTION_SIDE``; of 108, two, as in 216.
 LEAST_FACE = 80
 #: How faces are looked for: "fast", large ones first, in a JPEG that its decoder reduces as far
 #: as these allow, and smaller ones where there is no large one; "thorough", all in every photo.

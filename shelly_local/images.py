@@ -252,7 +252,11 @@ def _read(source: object) -> tuple[bytes, str]:
     label = "The photo"
     try:
         if isinstance(source, bytes | bytearray | memoryview):
-            data = memoryview(source).cast("B")[: MAX_FILE_BYTES + 1].tobytes()
+            view = memoryview(source).cast("B")[: MAX_FILE_BYTES + 1]
+            if isinstance(source, bytes) and len(view) == len(source):
+                data = source  # as it is: copying a photo costs as much as a network's run
+            else:
+                data = view.tobytes()
         elif isinstance(source, str | os.PathLike):
             path = Path(os.fsdecode(source))
             label = f"The file {path.name or str(path)!r}"

@@ -32,7 +32,8 @@ WINDOW = 48
 ROUNDS = ((1.0,), (0.9, 1.0, 1.1))
 #: All windows are cut from one upright patch around the face: its side, in pixels, and the size
 #: of the face in it. Patch and windows average two samples a pixel and direction (``alignment``):
-#: with one, landmarks move twice as far when a photo is halved.
+#: with one, landmarks move twice as far when a photo is halved. They are grey, as the training
+#: pictures are, which takes a third less time than colours.
 PATCH, PATCH_ZOOM, SAMPLES = 128, 0.7, 2
 #: Where the landmarks go in the windows of each round, in pixels.
 _TEMPLATES = tuple(
@@ -62,9 +63,9 @@ def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> 
         _, shares, _ = session.run(None, {"pictures": inputs})
         # Five x, then five y, as shares of the window.
         found = shares.reshape(-1, 2, 5).transpose(0, 2, 1) * WINDOW
-        points = sum(
-            _moved(each, inverted(matrix)) for each, matrix in zip(found, to_windows, strict=True)
-        ) / len(found)
+        points = np.mean(
+            [_moved(each, inverted(m)) for each, m in zip(found, to_windows, strict=True)], axis=0
+        )
         if not np.linalg.norm(points - start, axis=1).mean() <= farthest:
             return face
     landmarks = _moved(points, inverted(to_patch))

@@ -34,7 +34,7 @@ from .fer2013 import DataError
 #: Frames in a shard, and so the most that a kill can lose: a minute or two of work.
 SHARD = 1000
 #: To be raised when decoding, detection or alignment changes crops while weights stay.
-RECIPE = 2
+RECIPE = 3
 #: Seconds after which a half-written shard belongs to no run any more.
 _ABANDONED = 600.0
 #: Bytes of a SHA-256.

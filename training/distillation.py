@@ -52,6 +52,7 @@ def teacher_probabilities(
             else torch.from_numpy(images).unsqueeze(1)
         )
         teacher = load_network(folder).to(device)
-        logits = torch.from_numpy(networks.predict(teacher, pictures))
+        views = (pictures, pictures.flip(-1))  # both: a teacher has time
+        logits = sum(torch.from_numpy(networks.predict(teacher, view)) for view in views) / 2
         total += (logits / description["temperature"]).softmax(1)
     return total / len(folders)

@@ -229,7 +229,7 @@ def write_model(
             },
             "outputs": {"logits": "logits", "embedding": "embedding"},
             "normalisation": "inside the network: zero mean and unit variance per picture",
-            "mirror": True,
+            "mirror": networks.MIRROR,
             "template": [[round(x, 4), round(y, 4)] for x, y in np.asarray(template)],
             "temperature": round(temperature, 4),
             "training": {
