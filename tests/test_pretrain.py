@@ -145,6 +145,23 @@ def losses(out: Path) -> list[float]:
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
+def test_a_finished_run_can_be_given_again_with_another_smile_bias(
+    data: Path, tmp_path: Path
+) -> None:
+    logits = []
+    for bias in ("0", "0.75"):
+        assert pretrain.main([*options(data, tmp_path), "--smile-bias", bias]) == 0
+        model = EmotionModel(tmp_path / "model")
+        faces = fer2013.load(data, "public").images
+        logits.append(np.log(model.predict(faces).probabilities) * model.temperature)
+    # Of probabilities only differences of logits can be had.
+    moved = logits[1] - logits[0]
+    moved -= moved[:, :1]
+    expected = [0.75 if name == "happiness" else 0.0 for name in CLASSES]
+    assert moved == pytest.approx(np.tile(expected, (len(moved), 1)), abs=0.02)
+    assert "--smile-bias 0.75" in model.description["training"]["command"]
+
+
 def test_bfloat16_learns_as_float32_does(data: Path, tmp_path: Path) -> None:
     for precision in ("float32", "bfloat16"):
         out = tmp_path / precision

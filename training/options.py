@@ -70,6 +70,14 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         metavar="N",
         help="end after N epochs of the schedule all the same, such as for another round",
     )
+    parser.add_argument(
+        "--smile-bias",
+        type=float,
+        default=0.0,
+        metavar="LOGITS",
+        help="added to the logit of happiness when training is done, so that fainter smiles are "
+        "seen; the finished run can be given again with another one (default: 0)",
+    )
     for field in fields(settings):
         option = "--" + field.name.replace("_", "-")
         default = "none" if field.default == "" else field.default
