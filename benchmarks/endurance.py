@@ -31,7 +31,7 @@ CLIENTS = 8
 #: Photos of one measurement, by each of both ways.
 PHOTOS = 64
 #: Rounds of both ways in turn, after one that is discarded.
-ROUNDS = 3
+ROUNDS = 5
 #: Photos after which memory counts as settled.
 SETTLED = 1_000
 #: Longer sides, in pixels, that the photos of the long run are reduced to: many shapes.
@@ -41,7 +41,8 @@ SIDES = tuple(range(160, 352, 16))
 def http_ratio(photo: bytes) -> dict[str, float]:
     """Photos a second by ``shelly serve`` with ``CLIENTS`` clients, and by ``analyse_many``.
 
-    Both run on all cores; the clients, which share them, count on the server's side.
+    All run on all cores; the clients, which share them, count on the server's side. The server has
+    one process per core (``--processes``), and, for comparison, a single one.
     """
     single = EmotionClassifier(threads=1)
 
@@ -50,18 +51,22 @@ def http_ratio(photo: bytes) -> dict[str, float]:
             if isinstance(answer, ImageError):
                 raise answer
 
-    with _server() as port:
-
+    def asked(port: int) -> Callable[[], None]:
         def there() -> None:
             with ThreadPoolExecutor(CLIENTS) as pool:
                 list(pool.map(lambda _: _ask(port, photo), range(CLIENTS)))
 
-        pairs = [(_rate(here), _rate(there)) for _ in range(ROUNDS + 1)][1:]
-    inside, over_http = (float(np.median(column)) for column in zip(*pairs, strict=True))
+        return there
+
+    with _server(os.cpu_count() or 1) as several, _server(1) as one:
+        ways = (here, asked(several), asked(one))
+        rounds = [[_rate(way) for way in ways] for _ in range(ROUNDS + 1)][1:]
+    inside, over_http, by_one = (float(np.median(column)) for column in zip(*rounds, strict=True))
     return {
         "photos_per_second": round(inside, 2),
         "http_photos_per_second": round(over_http, 2),
         "http_ratio": round(over_http / inside, 3),
+        "http_ratio_one_process": round(by_one / inside, 3),
     }
 
 
@@ -96,9 +101,10 @@ def _rate(work: Callable[[], None]) -> float:
 
 
 @contextmanager
-def _server() -> Iterator[int]:
+def _server(processes: int) -> Iterator[int]:
     """``shelly serve`` on a free port, with a data folder of its own and without a key."""
     command = [sys.executable, "-m", "shelly_local", "serve", "--port", "0", "--backend", "local"]
+    command += ["--processes", str(processes)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SHELLY_")}
     with (
         tempfile.TemporaryDirectory() as data,
