@@ -219,8 +219,9 @@ def train(
             alignment[name] = alignments(find_all(faces.images, cache or out), template)
             if world.is_main:
                 world.wait()
+    last = min(settings.epochs, stop_after or settings.epochs)
     teachers = None
-    if settings.teachers:
+    if settings.teachers and len(state.history) < last:  # a finished run asks them no more
         folders = [Path(teacher) for teacher in settings.teachers.split(",")]
         crops = align_all(parts["train"].images, alignment["train"])
         teachers = teacher_probabilities(folders, parts["train"].images, crops, world.device)
@@ -252,7 +253,7 @@ def train(
     forward: Callable[[Tensor], tuple[Tensor, Tensor]] = state.model
     if compiled:
         forward = torch.compile(forward)
-    for epoch in range(len(state.history), min(settings.epochs, stop_after or settings.epochs)):
+    for epoch in range(len(state.history), last):
         start = time.perf_counter()
         loss = train_epoch(state, forward, data, settings, world)
         seconds = time.perf_counter() - start
