@@ -45,8 +45,8 @@ from .landmarks import align_all, alignments, find_all
 
 #: Convolutions with at least this share of the widest one's channels are computed in 8 bits. In
 #: ``large`` these are the last three stages, with 98 % of the weights: probabilities move by 0.006
-#: (root mean square of the largest of a face). With all layers they move by 0.015, as what early ones
-#: round off adds up in later ones; with the last two stages by 0.003, which takes a quarter longer.
+#: (root mean square of a face's largest). With all layers they move by 0.015, as what early ones
+#: round off adds up in later ones; with the last two by 0.003, which takes a quarter longer.
 WIDE_SHARE = 1 / 3
 #: Training faces whose activations set the ranges.
 CALIBRATION_FACES = 512
