@@ -254,7 +254,7 @@ def _read(source: object) -> tuple[bytes, str]:
         if isinstance(source, bytes | bytearray | memoryview):
             view = memoryview(source).cast("B")[: MAX_FILE_BYTES + 1]
             if isinstance(source, bytes) and len(view) == len(source):
-                data = source  # as it is: copying a photo costs as much as a network's run
+                data = source  # as it is: a copy would take a tenth of a millisecond
             else:
                 data = view.tobytes()
         elif isinstance(source, str | os.PathLike):
