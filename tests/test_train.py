@@ -65,9 +65,7 @@ def result(trained: Path) -> dict[str, Any]:
 
 
 def test_fine_tuning_helps_for_people_never_seen(result: dict[str, Any]) -> None:
-    # Of the wrong answers two thirds are mended: a gain in points would ask more of a better start.
-    wrong, wrong_before = (1 - result[name]["accuracy"] for name in ("mean", "before"))
-    assert wrong < 0.35 * wrong_before
+    assert result["mean"]["accuracy"] > result["before"]["accuracy"] + 0.25
     low, high = result["mean"]["accuracy_ci95"]
     assert low <= result["mean"]["accuracy"] <= high
     assert result["folds"][0]["subjects_test"] == sorted(UNSEEN)
