@@ -305,10 +305,10 @@ def predict(model: nn.Module, pictures: Tensor, batch_size: int = 512) -> NDArra
         batch_size: faces of one pass.
     """
     model.eval()
-    device = next(model.parameters()).device
+    first = next(model.parameters())
     outputs = [torch.zeros((0, len(CLASSES)))]
     for batch in torch.split(pictures, batch_size):
-        inputs = batch.to(device).float().to(memory_format=torch.channels_last)
+        inputs = batch.to(first.device, first.dtype, memory_format=torch.channels_last)
         logits = model(inputs)[0]
         if MIRROR:
             logits = (logits + model(inputs.flip(-1))[0]) / 2

@@ -30,7 +30,7 @@ from .checkpoints import TrainingError, write_history
 from .dataset import Frame, Index, Take, summary
 from .distributed import World
 from .fer2013 import DataError
-from .finetune import MODES, FitSettings, Samples, fit
+from .finetune import MODES, PRECISIONS, FitSettings, Samples, fit
 from .metrics import fit_temperature
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
 from .progress import describe_run, estimate, print_epoch, say
@@ -260,7 +260,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="train the last layer only, for comparison")  # fmt: skip
     for field in fields(FitSettings):
         if field.name != "mode":
-            add("--" + field.name.replace("_", "-"), type=type(field.default),
+            choices = tuple(PRECISIONS) if field.name == "precision" else None
+            add("--" + field.name.replace("_", "-"), type=type(field.default), choices=choices,
                 default=field.default, help=f"(default: {field.default})")  # fmt: skip
     arguments = parser.parse_args(argv)
     if arguments.k < 1:
