@@ -81,7 +81,9 @@ def faces_per_second(device: str | None) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Measure, compute, print."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.mug", description="Time that a whole MUG would take."
+        prog="python -m benchmarks.mug",
+        description="Time that a whole MUG would take.",
+        epilog="example: python -m benchmarks.mug tests/pictures/smiling.jpg",
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="one face each")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")

@@ -95,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.export_mtcnn",
         description="Export MTCNN from facenet-pytorch 2.5.3 to ONNX.",
+        epilog="example: python -m training.export_mtcnn --out models/mtcnn",
     )
     parser.add_argument("--out", type=Path, default=Path("models/mtcnn"), metavar="DIR",
                         help="where the three files go (default: %(default)s)")  # fmt: skip

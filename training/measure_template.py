@@ -55,7 +55,9 @@ def symmetrical(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
 def main(argv: list[str] | None = None) -> int:
     """Print mean and deviation of the landmarks."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.measure_template", description="Mean landmarks of FER2013 faces."
+        prog="python -m training.measure_template",
+        description="Mean landmarks of FER2013 faces.",
+        epilog="example: python -m training.measure_template --fer2013 data/fer2013 --count 500",
     )
     parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
     parser.add_argument("--count", type=int, default=2000,

@@ -178,14 +178,16 @@ def write(folder: Path, weights: Path, notes: dict[str, Any]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Print size, accuracy and time of both versions; write the 8-bit one if asked to."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.quantise", description="Compare a model with its 8-bit version."
+        prog="python -m training.quantise",
+        description="Compare a model with its 8-bit version.",
+        epilog="example: python -m training.quantise --fer2013 data/fer2013 --model runs/a/model",
     )
     parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
     parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled model")
     parser.add_argument(
         "--write", action="store_true",
         help="replace the model's ONNX weights by 8-bit ones, if these are faster and cost "
-        f"less than {MOST_LOST:.1%} of right answers",
+        f"less than {100 * MOST_LOST:g} %% of right answers",
     )  # fmt: skip
     arguments = parser.parse_args(argv)
     folder: Path = arguments.model or bundled_model(DEFAULT_MODEL)
