@@ -200,6 +200,28 @@ def test_from_scratch_learns_too() -> None:
     assert fitted.best_epoch > 0
 
 
+def test_the_rate_of_all_layers_warms_up() -> None:
+    """The longer the warm-up, the less an epoch changes."""
+    torch.manual_seed(0)
+    start = networks.build("small")
+    world = World(0, 1, torch.device("cpu"))
+    moved = []
+    for warmup in (0.0, 1.0, 100.0):
+        settings = FitSettings(head_epochs=0, epochs=1, batch_size=32, warmup_epochs=warmup)
+        fitted = fit(start, samples(280, 1), samples(70, 2), settings, world)
+        before, after = (row["validation_loss"] for row in fitted.history)
+        moved.append(abs(after - before))
+    assert moved[0] > moved[1] > 10 * moved[2] > 0
+
+
+def test_an_unknown_precision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        train.main(["--data", str(tmp_path), "--out", str(tmp_path), "--precision", "float16"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("float16", "float32", "float64"))
+
+
 def test_stopping_keeps_the_best_epoch() -> None:
     """Labels without any sense: validation gets worse, and the first state stays."""
     torch.manual_seed(0)
