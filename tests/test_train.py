@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import load_file
 
 from shelly_local.cli import main as shelly
@@ -23,10 +22,8 @@ from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
 from shelly_local.runtime import bundled_model
 from tests.made_up_mug import SUBJECTS, Contents, build
-from training import networks, report, train
+from training import report, train
 from training.dataset import Frame, Index, Take
-from training.distributed import World
-from training.finetune import FitSettings, Samples, fit
 
 ROOT = Path(__file__).resolve().parent.parent
 #: The people made from two of the six portraits: nobody like them is learnt from.
@@ -182,57 +179,12 @@ def test_two_processes_learn_as_one(tree: Path, cache: Path, tmp_path: Path) -> 
         assert a == pytest.approx(b, rel=1e-9)
 
 
-def samples(count: int, seed: int) -> Samples:
-    generator = np.random.default_rng(seed)
-    labels = np.arange(count) % 7
-    images = generator.integers(0, 60, (count, 48, 48), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[6 * label : 6 * label + 8, 10:38] += 150
-    return Samples(images, labels)
-
-
-def test_from_scratch_learns_too() -> None:
-    torch.manual_seed(0)
-    settings = FitSettings(mode="scratch", epochs=8, batch_size=32)
-    world = World(0, 1, torch.device("cpu"))
-    fitted = fit(networks.build("small"), samples(280, 1), samples(70, 2), settings, world)
-    assert fitted.history[-1]["validation_accuracy"] > 0.8
-    assert fitted.best_epoch > 0
-
-
-def test_the_rate_of_all_layers_warms_up() -> None:
-    """The longer the warm-up, the less an epoch changes."""
-    torch.manual_seed(0)
-    start = networks.build("small")
-    world = World(0, 1, torch.device("cpu"))
-    moved = []
-    for warmup in (0.0, 1.0, 100.0):
-        settings = FitSettings(head_epochs=0, epochs=1, batch_size=32, warmup_epochs=warmup)
-        fitted = fit(start, samples(280, 1), samples(70, 2), settings, world)
-        before, after = (row["validation_loss"] for row in fitted.history)
-        moved.append(abs(after - before))
-    assert moved[0] > moved[1] > 10 * moved[2] > 0
-
-
 def test_an_unknown_precision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         train.main(["--data", str(tmp_path), "--out", str(tmp_path), "--precision", "float16"])
     assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert all(name in said for name in ("float16", "float32", "float64"))
-
-
-def test_stopping_keeps_the_best_epoch() -> None:
-    """Labels without any sense: validation gets worse, and the first state stays."""
-    torch.manual_seed(0)
-    start = networks.build("small")
-    senseless = Samples(samples(140, 1).images, np.random.default_rng(0).permutation(140) % 7)
-    settings = FitSettings(head_epochs=0, epochs=30, rate=0.02, patience=2, batch_size=32)
-    world = World(0, 1, torch.device("cpu"))
-    fitted = fit(start, senseless, samples(70, 2), settings, world)
-    best = min(fitted.history, key=lambda row: row["validation_loss"])
-    assert fitted.best_epoch == best["epoch"]
-    assert len(fitted.history) < 31, "it stopped before the last epoch"
 
 
 def answers(right: int, wrong: int) -> list[report.TakeAnswer]:
