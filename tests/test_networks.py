@@ -119,8 +119,14 @@ def test_teachers_answer_with_the_crops_they_learnt_from(tmp_path: Path) -> None
     folder = write(networks.build("small").eval(), "small", tmp_path / "teacher")
     images = faces(4)[:, 0].to(torch.uint8).numpy()
     others = torch.zeros(4, 1, 48, 48, dtype=torch.uint8)
-    answers = teacher_probabilities([folder, folder], images, others, torch.device("cpu"))
     wanted = EmotionModel(folder).predict(images).probabilities
+    cpu = torch.device("cpu")
+    answers = teacher_probabilities([(folder, 1.0), (folder, 0.5)], images, others, cpu)
     assert np.abs(answers.numpy() - wanted).max() < 1e-3
+    second = write(networks.build("small").eval(), "small", tmp_path / "second")
+    mixed = 0.75 * wanted + 0.25 * EmotionModel(second).predict(images).probabilities
+    answers = teacher_probabilities([(folder, 3.0), (second, 1.0)], images, others, cpu)
+    assert np.abs(answers.numpy() - mixed).max() < 1e-3
+    assert np.abs(wanted - mixed).max() > 2e-3, "the second teacher has a say"
     with pytest.raises(ModelError):
-        teacher_probabilities([tmp_path / "none"], images, others, torch.device("cpu"))
+        teacher_probabilities([(tmp_path / "none", 1.0)], images, others, cpu)

@@ -245,6 +245,20 @@ def test_wrong_choices_are_named(data: Path, capsys: pytest.CaptureFixture[str])
         assert message in capsys.readouterr().err
 
 
+def test_wrong_teachers_are_named_before_the_work(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong, message in (
+        (f"{tmp_path / 'none'}:2", f"{tmp_path / 'none'} is not a model directory"),
+        (f"{tmp_path / 'none'}:0", "each with a weight above 0"),
+        (",", "--teachers takes folders separated by commas"),
+    ):
+        command = [*options(data, tmp_path / "out"), "--alignment", "landmarks"]
+        assert pretrain.main([*command, "--teachers", wrong]) == 1
+        assert message in capsys.readouterr().err
+        assert not list((tmp_path / "out").glob("landmarks-*")), "nothing was begun"
+
+
 def test_ablation_keeps_finished_rows_and_prints_a_table(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

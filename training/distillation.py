@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,19 +20,44 @@ from . import networks
 from .export import load_network
 
 
+def read_teachers(text: str) -> list[tuple[Path, float]]:
+    """``"a:3,b"`` to the folders and their weights; a teacher without one weighs 1.
+
+    Raises:
+        ValueError: a weight is not above 0, or one folder is empty.
+        ModelError: a folder is no model directory.
+    """
+    teachers = []
+    for part in text.split(","):
+        folder, colon, weight = part.rpartition(":")
+        # A colon can belong to the path, as in C:\models.
+        if colon and re.fullmatch(r"\d+(\.\d*)?|\.\d+", weight):
+            part, value = folder, float(weight)
+        else:
+            value = 1.0
+        if not part or value <= 0:
+            raise ValueError(
+                f"--teachers takes folders separated by commas, each with a weight above 0 "
+                f"behind a colon if it has one (a:3,b), got {text!r}"
+            )
+        read_description(Path(part) / DESCRIPTION_FILE)  # said now, and not after minutes
+        teachers.append((Path(part), value))
+    return teachers
+
+
 def teacher_probabilities(
-    folders: Sequence[Path],
+    teachers: Sequence[tuple[Path, float]],
     images: NDArray[np.uint8],
     aligned: Tensor,
     device: torch.device,
 ) -> Tensor:
-    """Mean probabilities of several models, each over the face and its mirror image.
+    """Weighted mean probabilities of several models, each over the face and its mirror image.
 
     Every teacher gets the crops that it was trained on: models that differ in this, too,
     err differently, and their mean is better than each.
 
     Args:
-        folders: model directories with PyTorch weights.
+        teachers: model directories with PyTorch weights, and what each counts in the mean.
         images: uint8 (N, 48, 48), as they were cropped by the authors of FER2013.
         aligned: uint8 (N, 1, 48, 48), the same aligned by their landmarks.
         device: where to compute.
@@ -43,7 +69,7 @@ def teacher_probabilities(
         ModelError: a model is missing or damaged.
     """
     total = torch.zeros(len(images), len(CLASSES))
-    for folder in tqdm(folders, desc="teachers", disable=None):
+    for folder, weight in tqdm(teachers, desc="teachers", disable=None):
         description = read_description(folder / DESCRIPTION_FILE)
         settings = description.get("training", {}).get("settings", {})
         pictures = (
@@ -54,5 +80,5 @@ def teacher_probabilities(
         teacher = load_network(folder).to(device)
         views = (pictures, pictures.flip(-1))  # both: a teacher has time
         logits = sum(torch.from_numpy(networks.predict(teacher, view)) for view in views) / 2
-        total += (logits / description["temperature"]).softmax(1)
-    return total / len(folders)
+        total += weight * (logits / description["temperature"]).softmax(1)
+    return total / sum(weight for _, weight in teachers)

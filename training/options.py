@@ -19,7 +19,8 @@ examples:
   python -m training.pretrain --fer2013 data/fer2013 --network face_resnet
                               --init MANIFEST.json    dlib's face recognition
   python -m training.pretrain --fer2013 data/fer2013 --network small
-                              --teachers runs/a/model,runs/b/model     distillation
+                              --teachers runs/a/model:2,runs/b/model   distillation; the
+                              first one counts twice
   torchrun --nproc-per-node 2 -m training.pretrain --fer2013 data/fer2013     two GPUs
 
 Ctrl-C stops after the last finished epoch; the same command goes on from there.

@@ -40,7 +40,7 @@ from .checkpoints import (
     write_history,
 )
 from .data import TrainingData, first, prepare
-from .distillation import teacher_probabilities
+from .distillation import read_teachers, teacher_probabilities
 from .distributed import World
 from .landmarks import align_all, alignments, find_all
 from .metrics import Scores, fit_temperature, score
@@ -210,6 +210,9 @@ def train(
         load_checkpoint(checkpoint, state, asdict(settings))
         print(f"Going on after epoch {len(state.history)} of {settings.epochs}.")
 
+    last = min(settings.epochs, stop_after or settings.epochs)
+    asked = settings.teachers and len(state.history) < last  # a finished run asks them no more
+    chosen = read_teachers(settings.teachers) if asked else []
     alignment: dict[str, Tensor | None] = dict.fromkeys(parts)
     template = zoomed(FER2013_TEMPLATE, settings.zoom)
     if settings.alignment == "landmarks":
@@ -219,12 +222,10 @@ def train(
             alignment[name] = alignments(find_all(faces.images, cache or out), template)
             if world.is_main:
                 world.wait()
-    last = min(settings.epochs, stop_after or settings.epochs)
     teachers = None
-    if settings.teachers and len(state.history) < last:  # a finished run asks them no more
-        folders = [Path(teacher) for teacher in settings.teachers.split(",")]
+    if chosen:
         crops = align_all(parts["train"].images, alignment["train"])
-        teachers = teacher_probabilities(folders, parts["train"].images, crops, world.device)
+        teachers = teacher_probabilities(chosen, parts["train"].images, crops, world.device)
     data = prepare(
         parts["train"],
         alignment["train"],

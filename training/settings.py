@@ -51,7 +51,8 @@ class Settings:
     #: Share of a uniform distribution mixed into the votes; they are soft enough.
     label_smoothing: float = 0.0
     #: Model directories, separated by commas, whose mean answer is mixed into the votes
-    #: (distillation, Hinton et al. 2015): they know what ten voters did not say.
+    #: (distillation, Hinton et al. 2015): they know what ten voters did not say. ``a:3,b``
+    #: counts the first three times.
     teachers: str = ""
     #: Share of the teachers in the target, the rest are votes.
     teacher_share: float = 0.5
