@@ -161,6 +161,41 @@ def cut_out(
     return np.asarray(crop.reduce(samples) if samples > 1 else crop)
 
 
+def upright_square(
+    pixels: NDArray[np.uint8], to_square: NDArray[np.float64], *, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The part of a picture that a transform shows, not turned, and antialiased.
+
+    Takes half of the time of ``cut_out``, and depends less on how far the photo was reduced.
+
+    Args:
+        pixels: uint8 (H, W, 3) or (H, W).
+        to_square: (2, 3), a similarity transform from the picture to a square.
+        size: side of that square in pixels.
+
+    Returns:
+        Grey uint8 (S, S) that holds the whole square however it is turned, ``size`` pixels wide
+        for an upright one and 1.41 times as many at 45 degrees; and the transform to it.
+    """
+    scale = math.hypot(to_square[0, 0], to_square[1, 0])
+    back = inverted(to_square)
+    x, y = (back[:, :2] @ (size / 2, size / 2) + back[:, 2]).tolist()
+    result = math.ceil(size * (abs(to_square[0, 0]) + abs(to_square[1, 0])) / scale)
+    half = result / 2 / scale
+    # With the pixels outside that interpolation reaches for.
+    margin = 2 * max(math.ceil(1 / scale), 1)
+    x0, y0 = math.floor(x - half) - margin, math.floor(y - half) - margin
+    x1, y1 = math.ceil(x + half) + margin, math.ceil(y + half) + margin
+    image = Image.fromarray(_cut(pixels, x0, y0, x1, y1)).convert("L")
+    square = image.resize(
+        (result, result),
+        Image.Resampling.BICUBIC,
+        box=(x - half - x0, y - half - y0, x + half - x0, y + half - y0),
+    )
+    shift = complex(result / 2 - scale * x, result / 2 - scale * y)
+    return np.asarray(square), _matrix(complex(scale), shift)
+
+
 def _cut(pixels: NDArray[np.uint8], x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
     """A rectangle that may reach past the picture; there the border repeats."""
     height, width = pixels.shape[:2]

@@ -36,6 +36,8 @@ def suppress(
         of_smaller: measure overlap against the smaller box (MTCNN's last step) instead of
             the union; boxes then count their last pixel, as in the original.
     """
+    if len(scores) < 2:  # as in most levels of a pyramid: nothing to compare
+        return np.arange(len(scores))
     order = np.argsort(-scores, kind="stable")
     kept = []
     # Block by block: within one, a box at a time; what overlaps with it, all at once.
@@ -51,7 +53,7 @@ def suppress(
         if order.size:
             clashes = _overlapping(boxes[block], boxes[order], threshold, of_smaller)
             order = order[~clashes.any(axis=0)]
-    return np.concatenate(kept) if kept else np.zeros(0, dtype=np.intp)
+    return np.concatenate(kept)
 
 
 def _overlapping(

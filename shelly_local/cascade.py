@@ -91,11 +91,13 @@ class Cascade:
             size = int(width * scale + 1), int(height * scale + 1)
             level = _network_input(picture.resized(*size))
             regression, probability = self.pnet.run(None, {"pictures": level})
-            rows, columns, candidates = _windows(probability[0, 0], scale, search.thresholds[0])
-            keep = suppress(candidates.boxes, candidates.scores, search.overlaps[0])
-            boxes.append(candidates.boxes[keep])
-            scores.append(candidates.scores[keep])
-            moves.append(regression[0, :, rows[keep], columns[keep]])
+            rows, columns = np.nonzero(probability[0, 0] >= search.thresholds[0])
+            if len(rows):
+                candidates = _windows(probability[0, 0], rows, columns, scale)
+                keep = suppress(candidates.boxes, candidates.scores, search.overlaps[0])
+                boxes.append(candidates.boxes[keep])
+                scores.append(candidates.scores[keep])
+                moves.append(regression[0, :, rows[keep], columns[keep]])
             scale *= search.pyramid_factor
         if not boxes:
             return _Candidates(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
@@ -149,15 +151,14 @@ def _network_input(pictures: Floats) -> Floats:
 
 
 def _windows(
-    probability: Floats, scale: float, threshold: float
-) -> tuple[NDArray[Any], NDArray[Any], _Candidates]:
-    """Cells of P-Net's answer above the threshold, and their windows in the picture."""
-    rows, columns = np.nonzero(probability >= threshold)
+    probability: Floats, rows: NDArray[Any], columns: NDArray[Any], scale: float
+) -> _Candidates:
+    """The windows in the picture of some cells of P-Net's answer."""
     corner = np.stack([columns, rows], axis=1) * STRIDE
     first = np.floor((corner + 1) / scale)
     last = np.floor((corner + CELL) / scale)
     boxes = np.concatenate([first, last], axis=1).astype(np.float32)
-    return rows, columns, _Candidates(boxes, probability[rows, columns])
+    return _Candidates(boxes, probability[rows, columns])
 
 
 def _cut_out(

@@ -9,7 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from shelly_local.alignment import FER2013_TEMPLATE, align, similarity_transform
+from shelly_local.alignment import (
+    FER2013_TEMPLATE,
+    align,
+    similarity_transform,
+    upright_square,
+)
 
 Points = NDArray[np.float64]
 
@@ -98,11 +103,34 @@ def test_large_faces_are_averaged_not_sampled() -> None:
     assert abs(crop.astype(int) - 127).max() < 20
 
 
+@pytest.mark.parametrize("face_side", [30, 400, 900])
+@pytest.mark.parametrize("degrees", [0, 20, -45, 170])
+def test_an_upright_square_holds_the_turned_one(face_side: int, degrees: float) -> None:
+    size, side = 96, face_side * 2
+    landmarks = moved((FER2013_TEMPLATE - 0.5) * face_side, degrees, 1.0, (side / 2, side / 2))
+    pixels = picture_with_dots(landmarks, side, radius=face_side * 0.04)
+    transform = similarity_transform(landmarks, FER2013_TEMPLATE * size)
+    square, matrix = upright_square(pixels, transform, size=size)
+    assert square.shape[0] == square.shape[1] <= size * 1.42
+    assert matrix[0, 1] == matrix[1, 0] == 0, "it is not turned"
+    for x, y in landmarks @ matrix[:, :2].T + matrix[:, 2]:
+        near = np.array([x, y])
+        assert np.linalg.norm(brightest(square[..., None], near, reach=10) - near) < 0.5
+    corners = (np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * size - transform[:, 2]) @ np.linalg.inv(
+        transform[:, :2]
+    ).T
+    inside = corners @ matrix[:, :2].T + matrix[:, 2]
+    assert inside.min() > -1e-6
+    assert inside.max() < len(square) + 1e-6
+
+
 @pytest.mark.parametrize("shift", [(-300.0, 0.0), (50.0, 50.0), (1000.0, 900.0)])
 def test_outside_the_picture_the_border_repeats(shift: tuple[float, float]) -> None:
     pixels = np.full((60, 80, 3), 77, dtype=np.uint8)
     crop = align(pixels, FER2013_TEMPLATE * 60 + shift, size=48)
     assert (crop == 77).all()
+    transform = similarity_transform(FER2013_TEMPLATE * 60 + shift, FER2013_TEMPLATE * 48)
+    assert (upright_square(pixels, transform, size=48)[0] == 77).all()
 
 
 def test_a_crop_hardly_depends_on_how_far_the_photo_was_reduced(smiling_photo: Path) -> None:

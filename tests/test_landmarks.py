@@ -81,6 +81,20 @@ def test_a_face_at_the_edge_of_the_photo(smiling_photo: Path, detector: FaceDete
     assert distance(moved, detector.steadied(cut, [moved])[0]) < 0.1
 
 
+@pytest.mark.parametrize("degrees", [-25, 15, 30])
+def test_a_turned_face_has_the_same_landmarks(
+    smiling_photo: Path, detector: FaceDetector, degrees: int
+) -> None:
+    image = Image.fromarray(decode(smiling_photo, max_side=675).pixels)
+    face = largest(detector, np.asarray(image))
+    turned = np.asarray(image.rotate(degrees, Image.Resampling.BICUBIC))
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    middle = np.array(image.size) / 2
+    points = (np.array(face.landmarks) - middle) @ np.array([[cos, -sin], [sin, cos]]) + middle
+    there = replace(face, landmarks=tuple((float(x), float(y)) for x, y in points))
+    assert distance(there, detector.steadied(turned, [there])[0]) < 0.015
+
+
 def test_landmarks_without_a_face_stay_as_they_are(detector: FaceDetector) -> None:
     """A mistake of the cascade must not make O-Net wander off."""
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)

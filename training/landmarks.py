@@ -27,7 +27,7 @@ ENLARGED_SIDE = 192
 MAX_SCALE, MAX_DEGREES, MAX_SHIFT = 1.6, 40.0, 0.25
 _CHUNK = 200
 #: Part of the cache's name, since landmarks are steadied: older caches hold others.
-STEADIED = b"steadied 1"
+STEADIED = b"steadied 2"
 
 _detector: FaceDetector | None = None
 
