@@ -10,9 +10,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from shelly_local.classifier import Analysis, EmotionClassifier
+from shelly_local.classifier import EmotionClassifier
 from shelly_local.cli import main
 from shelly_local.custom.locks import try_lock
+from shelly_local.results import PhotoEmotions
 from tests.test_classify_jobs import COUNT, album, records, run, whole
 
 __all__ = ["album", "whole"]  # fixtures, for pytest to find
@@ -46,10 +47,10 @@ class Stumbling:
     def __init__(self, classifier: EmotionClassifier, fatal: Sequence[str]) -> None:
         self._classifier, self._fatal = classifier, fatal
 
-    def analyse(self, photo: Path) -> Analysis:
+    def classify(self, photo: Path) -> PhotoEmotions:
         if photo.name in self._fatal:
             raise ZeroDivisionError("an unforeseen fault")
-        return self._classifier.analyse(photo)
+        return self._classifier.classify(photo)
 
 
 def test_a_fault_of_the_program_costs_one_photo(
@@ -63,7 +64,7 @@ def test_a_fault_of_the_program_costs_one_photo(
     stumbling = Stumbling(classifier, ["00.jpg", "05.jpg", "06.jpg"])
     monkeypatch.setattr("shelly_local.classifier.EmotionClassifier", lambda *_, **__: stumbling)
     output = tmp_path / "moods.jsonl"
-    assert main(["classify", str(album), "--output", str(output), "--workers", "2"]) == 1
+    assert main(["classify", str(album), "--output", str(output), "--workers", "1"]) == 1
     assert f"4 of {COUNT} photos failed" in capsys.readouterr().err
     for before, now in zip(records(whole), records(output), strict=True):
         assert now["path"] == before["path"]

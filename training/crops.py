@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-import signal
 import stat
 import sys
-import threading
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +20,7 @@ from shelly_local.alignment import FER2013_TEMPLATE
 from shelly_local.classifier import aligned_crops, find_faces
 from shelly_local.errors import ShellyError
 from shelly_local.faces import FaceDetector
+from shelly_local.workers import interrupts_held, start_workers
 
 from .crop_cache import CropCache, Framing
 from .dataset import Frame
@@ -230,17 +227,6 @@ def _start_worker(task: _Task) -> None:
     """First thing in a worker process."""
     global _task
     _task = task
-    # An interrupt goes to every process of the terminal; the parent tells workers to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed tells nobody: without this its workers would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(chunk: list[tuple[bytes, Frame]]) -> list[_Result]:
@@ -260,11 +246,11 @@ def _results(
         cropper = _Cropper(task)
         yield from map(cropper.run, chunks)
         return
-    # Spawned, not forked: the threads of ONNX Runtime and PyTorch do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (task,))
+    pool = start_workers(workers, _start_worker, (task,))
     try:
-        yield from pool.map(_work, chunks)
+        with interrupts_held():
+            results = pool.map(_work, chunks)
+        yield from results
     finally:
         pool.shutdown(cancel_futures=True)
 

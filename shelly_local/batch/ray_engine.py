@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shelly_local.batch.answerers import classify_here, identity
+from shelly_local.batch.answerers import answer, identity
 from shelly_local.batch.job import Job
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import MissingExtraError, ShellyError
@@ -68,8 +68,8 @@ class Worker:
             # Ray repeats the task of a worker that died, which may have done some of it.
             if self._job.failures(batch) is None:
                 photos = self._job.inputs(batch, offset)
-                outcomes = classify_here(photos, self._classifier, workers=1)
-                lines = [json_line(photo.name, outcome) for photo, outcome in outcomes]
+                classify = self._classifier.classify
+                lines = [json_line(photo.name, answer(classify, photo)) for photo in photos]
                 self._job.write(batch, lines)
         return rows
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from shelly_local.batch.job import Job, JobFolder
 from shelly_local.output import OutputError, ProgressBar, complain, json_line
 from shelly_local.photo_files import PhotoInput
 
-#: Who does the batches: threads of this process, or Ray's workers here or on a cluster.
+#: Who does the batches: processes of this machine, or Ray's workers here or on a cluster.
 ENGINES = ("local", "ray")
 #: Seconds in which a file written by another machine must be seen here: network file systems
 #: remember for up to a minute that there was none.
@@ -28,7 +29,7 @@ class Options:
         backend: who answers.
         model: folder of the model; None for the one that comes along.
         engine: one of ``ENGINES``.
-        workers: threads, or Ray's workers; None for one per core.
+        workers: processes, or Ray's workers; None for one per core, if there is enough to do.
         ray_address: of a cluster; None for a Ray of our own on this machine.
         batch: photos of a batch; None for 100.
         restart: begin anew where an earlier run was stopped.
@@ -159,26 +160,43 @@ def _engine(job: Job, pending: list[int], options: Options, bar: ProgressBar) ->
 
 
 def _run_here(job: Job, pending: list[int], options: Options, bar: ProgressBar) -> Iterator[int]:
-    from shelly_local.batch.answerers import classify_here, classify_there
-
     photos = (photo for batch in pending for photo in job.inputs(batch))
-    if options.backend == "local":
-        from shelly_local.classifier import EmotionClassifier
+    left = sum(job.size(batch) for batch in pending)
+    # Closed at the end whatever it is: its processes end, too.
+    with closing(_lines(photos, left, options)) as lines:
+        for batch in pending:
+            done = []
+            for _ in range(job.size(batch)):
+                done.append(next(lines))
+                bar.advance()
+            job.write(batch, done)
+            yield batch
 
-        classifier = EmotionClassifier(options.model, threads=1)
-        outcomes = classify_here(photos, classifier, options.workers or os.cpu_count() or 1)
-    else:
+
+def _lines(
+    photos: Iterable[PhotoInput], count: int, options: Options
+) -> Generator[str, None, None]:
+    """The row of each photo, in their order."""
+    from shelly_local.batch.answerers import answer
+
+    if options.backend != "local":
         from shelly_local.backends import open_backend
+        from shelly_local.images import read
 
         backend = open_backend(options.backend)
         if not backend.is_local:
             complain(f"the photos are sent to {backend.title}")
-        outcomes = classify_there(photos, backend)
-    for batch in pending:
-        lines = []
-        for _ in range(job.size(batch)):
-            photo, outcome = next(outcomes)
-            lines.append(json_line(photo.name, outcome))
-            bar.advance()
-        job.write(batch, lines)
-        yield batch
+        for photo in photos:
+            yield json_line(photo.name, answer(lambda given: backend.classify(read(given)), photo))
+        return
+    from shelly_local.batch.side_by_side import lines_side_by_side, processes_for
+
+    processes = processes_for(count, options.workers, os.cpu_count() or 1)
+    if processes > 1:
+        yield from lines_side_by_side(photos, options.model, processes)
+        return
+    from shelly_local.classifier import EmotionClassifier
+
+    classifier = EmotionClassifier(options.model, threads=1)
+    for photo in photos:
+        yield json_line(photo.name, answer(classifier.classify, photo))

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     jobs.add_argument(
         "--engine",
         choices=ENGINES,
-        help="threads of this process, or workers of Ray (default: local)",
+        help="processes of this machine, or workers of Ray (default: local)",
     )
     jobs.add_argument(
         "--workers",

@@ -1,0 +1,144 @@
+"""Photos of a job in several processes of this machine.
+
+Processes and not threads: a fifth of a photo's time is Python's own, which threads of one process
+take in turns, and a photo that brings its process down costs itself and not the job.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from pathlib import Path
+
+from shelly_local.batch.answerers import answer
+from shelly_local.classifier import EmotionClassifier
+from shelly_local.errors import ImageUnreadableError, ShellyError
+from shelly_local.output import json_line
+from shelly_local.photo_files import PhotoInput
+from shelly_local.workers import interrupts_held, start_workers
+
+#: Photos that a process gets at once: 0.1 seconds of work, beside which handing over is nothing.
+CHUNK = 4
+#: Photos from which on another process pays: it takes as long to start as 15 of them.
+LEAST_PHOTOS = 16
+#: Chunks in work or waiting per process: keeps all busy while one photo takes long.
+_AHEAD = 3
+#: Processes that may die one after another, each over one photo, before it is not the photos.
+_MOST_DEATHS = 3
+#: A photo and what to hand to the classifier; None where a worker reads it.
+_Task = tuple[PhotoInput, bytes | Path | None]
+
+_classifier: EmotionClassifier | None = None
+_model: Path | None = None
+
+
+def processes_for(photos: int, wanted: int | None, cores: int) -> int:
+    """How many processes a job gets.
+
+    Args:
+        photos: of the job.
+        wanted: as the user said; None leaves it to us.
+        cores: of this machine.
+    """
+    most = photos // LEAST_PHOTOS if wanted is None else -(-photos // CHUNK)
+    return max(min(wanted or cores, most), 1)
+
+
+def lines_side_by_side(
+    photos: Iterable[PhotoInput], model: Path | None, processes: int
+) -> Iterator[str]:
+    """The row of each photo, in their order.
+
+    Args:
+        photos: drawn as they are needed.
+        model: folder of the model; None for the one that comes along.
+        processes: how many.
+
+    Raises:
+        ShellyError: the model cannot be loaded, or no process stays alive.
+    """
+    tasks = map(_task, photos)
+    pool = start_workers(processes, _begin, (model,))
+    chunks: deque[list[_Task]] = deque()  # without a row yet, the first of them handed over
+    answers: deque[Future[list[str]]] = deque()
+    try:
+        while True:
+            while len(chunks) < _AHEAD * processes and (chunk := list(islice(tasks, CHUNK))):
+                chunks.append(chunk)
+            if not chunks:
+                return
+            try:
+                for chunk in islice(chunks, len(answers), None):
+                    answers.append(_hand_over(pool, chunk))
+                lines = answers[0].result()
+            except BrokenProcessPool:  # over one of the photos in work
+                pool.shutdown()
+                yield from _one_by_one([task for chunk in chunks for task in chunk], model)
+                chunks.clear()
+                answers.clear()
+                pool = start_workers(processes, _begin, (model,))
+            else:
+                chunks.popleft()
+                answers.popleft()
+                yield from lines
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _task(photo: PhotoInput) -> _Task:
+    """Pipes can be read here only, whatever else there is by the worker."""
+    if photo.error is not None or photo.stored is not None:
+        return photo, None
+    try:
+        return photo, photo.read()
+    except ImageUnreadableError as error:
+        return PhotoInput(photo.name, photo.copy_path, error=error), None
+
+
+def _one_by_one(tasks: Iterable[_Task], model: Path | None) -> Iterator[str]:
+    """Some photos after a process died over one of them: which one shows when it is alone."""
+    pool = start_workers(1, _begin, (model,))
+    deaths = 0
+    try:
+        for task in tasks:
+            try:
+                lines = _hand_over(pool, [task]).result()
+                deaths = 0
+            except BrokenProcessPool as error:
+                deaths += 1
+                if deaths == _MOST_DEATHS:
+                    raise ShellyError(
+                        f"{deaths} worker processes died one after another, perhaps for want of "
+                        "memory; give --workers a smaller number"
+                    ) from error
+                reason = "the process that worked on it died, perhaps for want of memory"
+                lines = [json_line(task[0].name, ShellyError(reason))]
+                pool.shutdown()
+                pool = start_workers(1, _begin, (model,))
+            yield from lines
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _hand_over(pool: ProcessPoolExecutor, chunk: list[_Task]) -> Future[list[str]]:
+    with interrupts_held():
+        return pool.submit(_work, chunk)
+
+
+def _begin(model: Path | None) -> None:
+    global _model
+    _model = model
+
+
+def _work(chunk: list[_Task]) -> list[str]:
+    """Rows of a chunk, in a worker process."""
+    global _classifier
+    if _classifier is None:  # here and not at the beginning: what goes wrong reaches the parent
+        _classifier = EmotionClassifier(_model, threads=1)
+    return [
+        json_line(photo.name, answer(_classifier.classify, photo, content))
+        for photo, content in chunk
+    ]
