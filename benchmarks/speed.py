@@ -29,9 +29,8 @@ from tqdm import tqdm
 from shelly_local import EmotionClassifier, __version__
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
-from shelly_local.pipeline import analyse_many
 
-from . import endurance, footprint, same_answers
+from . import endurance, folder_job, footprint, same_answers
 from .peers import open_peer
 from .results import processor, write
 from .stages import STAGES, Floor, profile
@@ -41,8 +40,6 @@ PEER = "peer:facenet-mobilenet"
 WARM_UP = 3
 #: Seconds of rest before each measurement: the threads of another library may still spin.
 REST_S = 0.02
-#: Photos of one measurement of many photos.
-MANY = 16
 _MS = 1000.0
 
 Times = dict[str, list[float]]
@@ -80,41 +77,40 @@ def measure_photo(
     }
 
 
-def photos(contents: Mapping[str, bytes], rounds: int, peer: bool) -> dict[str, Any]:
+def photos(paths: Sequence[Path], rounds: int, peer: bool) -> dict[str, Any]:
     """Every photo by every contender; ratios of wall-clock medians and of processor time."""
     ours, single = EmotionClassifier(), EmotionClassifier(threads=1)
     plain = open_peer(PEER) if peer else None
     cores = os.cpu_count() or 1
-
-    def many(photo: bytes) -> None:
-        for _ in analyse_many(single, [photo] * MANY):
-            pass
-
     results: dict[str, Any] = {}
-    for name, content in tqdm(contents.items(), desc="photos", disable=None):
+    for path in tqdm(paths, desc="photos", disable=None):
+        name, content = path.name, path.read_bytes()
         floor = Floor(ours, content)
         contenders: dict[str, Callable[[bytes], Any]] = {"ours": ours.classify}
         contenders["floor"] = lambda _, floor=floor: floor.run()  # type: ignore[misc]
-        contenders["many"] = many
         if plain is not None:
             contenders["plain"] = plain.classify
         times = measure_photo(content, contenders, rounds)
-        times["many"] = {key: _rounded(value / MANY) for key, value in times["many"].items()}
-        warm, batch = times["ours"], times["many"]
+        warm = times["ours"]
+        many = folder_job.milliseconds(path, cores)
         ratios = {
             "ours_to_floor": _rounded(warm["p50_ms"] / times["floor"]["p50_ms"]),
             "ours_to_floor_cpu": _rounded(warm["cpu_ms"] / times["floor"]["cpu_ms"]),
-            # Photos a second: of all cores by wall-clock, and of a second of one core.
-            "many_to_one": _rounded(warm["p50_ms"] / batch["p50_ms"]),
-            "many_to_one_per_core": _rounded(warm["p50_ms"] / batch["p50_ms"] / cores),
-            "many_to_one_cpu": _rounded(warm["cpu_ms"] / batch["cpu_ms"]),
+            # Photos a second.
+            "many_to_one": _rounded(warm["p50_ms"] / many),
+            "many_to_one_per_core": _rounded(warm["p50_ms"] / many / cores),
         }
         if plain is not None:
             ratios["plain_to_ours"] = _rounded(times["plain"]["p50_ms"] / warm["p50_ms"])
             ratios["plain_to_ours_cpu"] = _rounded(times["plain"]["cpu_ms"] / warm["cpu_ms"])
         samples = profile(single, content, rounds)
         stages = {stage: _rounded(np.median(samples[stage])) for stage in STAGES}
-        results[name] = {"times": times, "ratios": ratios, "stages_ms": stages}
+        results[name] = {
+            "times": times,
+            "many_ms": _rounded(many),
+            "ratios": ratios,
+            "stages_ms": stages,
+        }
     return results
 
 
@@ -151,6 +147,7 @@ def tables(results: Mapping[str, Any]) -> str:
             lines.append(
                 f"| {name} | {who} | {times['p50_ms']} | {times['p95_ms']} | {times['cpu_ms']} |"
             )
+        lines.append(f"| {name} | many, each | {photo['many_ms']} | | |")
     lines += ["", "| photo | ratio | value |", "| --- | --- | --- |"]
     for name, photo in results["photos"].items():
         lines += [f"| {name} | {key} | {value} |" for key, value in photo["ratios"].items()]
@@ -277,11 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(paths: Sequence[Path], rounds: int, peer: bool) -> dict[str, Any]:
-    contents = {path.name: path.read_bytes() for path in paths}
     packages = footprint.installed_megabytes()
     return {
         "rounds": rounds,
-        "photos": photos(contents, rounds, peer),
+        "photos": photos(paths, rounds, peer),
         "processes": processes(paths[0], min(rounds, 10)),
         "installed_mb": round(sum(packages.values()), 1),
         "packages_mb": packages,

@@ -47,7 +47,7 @@ def is_running(pid: int) -> bool:
         (1_000_000, 3, 8, 3),
         (31, None, 8, 1),
         (32, None, 8, 2),
-        (9, 8, 2, 3),
+        (17, 8, 2, 3),
         (0, None, 4, 1),
         (0, 4, 4, 1),
     ],
@@ -70,14 +70,14 @@ def test_a_pipe_is_read(album: Path, tmp_path: Path) -> None:
     photo = next(album.rglob("00.jpg"))
     output = tmp_path / "moods.jsonl"
     reading, writing = os.pipe()
-    arguments = ["classify", *[photo] * 5, f"/dev/fd/{reading}", "--output", output]
-    process = start(*arguments, "--workers", "2", pass_fds=[reading])
+    arguments: list[str | Path] = ["classify", *[photo] * 9, f"/dev/fd/{reading}"]
+    process = start(*arguments, "--output", output, "--workers", "2", pass_fds=[reading])
     os.close(reading)
     with os.fdopen(writing, "wb") as stream:
         stream.write(photo.read_bytes())
     assert finish(process).code == 0
     first, *_, last = records(output)
-    assert len(records(output)) == 6
+    assert len(records(output)) == 10
     assert last["faces"] == first["faces"]
 
 

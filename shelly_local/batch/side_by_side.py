@@ -7,7 +7,7 @@ take in turns, and a photo that brings its process down costs itself and not the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -20,8 +20,9 @@ from shelly_local.output import json_line
 from shelly_local.photo_files import PhotoInput
 from shelly_local.workers import interrupts_held, start_workers
 
-#: Photos that a process gets at once: 0.1 seconds of work, beside which handing over is nothing.
-CHUNK = 4
+#: Photos that a process gets at once: 0.2 seconds of work, beside which handing over is nothing
+#: (with 4 a job of large photos takes 3 % longer).
+CHUNK = 8
 #: Photos from which on another process pays: it takes as long to start as 15 of them.
 LEAST_PHOTOS = 16
 #: Chunks in work or waiting per process: keeps all busy while one photo takes long.
@@ -49,8 +50,8 @@ def processes_for(photos: int, wanted: int | None, cores: int) -> int:
 
 def lines_side_by_side(
     photos: Iterable[PhotoInput], model: Path | None, processes: int
-) -> Iterator[str]:
-    """The row of each photo, in their order.
+) -> Generator[str, None, None]:
+    """The row of each photo, in their order; closing it ends the processes.
 
     Args:
         photos: drawn as they are needed.
