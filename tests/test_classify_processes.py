@@ -159,6 +159,8 @@ def test_workers_that_keep_dying_end_the_job(photos: Album) -> None:
 
 
 def test_ctrl_c_ends_all_processes(photos: Album) -> None:
+    photos.restore(29)
+    photos.block(49)  # far enough that what is ahead of it is answered
     process = interruptible(
         *photos.command("--workers", "2", "--batch", "4"), start_new_session=True
     )
@@ -171,7 +173,7 @@ def test_ctrl_c_ends_all_processes(photos: Album) -> None:
     assert told.endswith(" of 50 photos are done; the same command does the others")
     assert interrupted == "shelly: interrupted"
     wait_until(lambda: not any(map(is_running, workers)))
-    photos.restore(29)
+    photos.restore(49)
     assert finish(start(*photos.command())).code == 0
     assert len(records(photos.output)) == 50
 
@@ -188,6 +190,8 @@ def test_ctrl_c_while_workers_start(photos: Album) -> None:
 
 
 def test_workers_end_with_a_job_that_is_killed(photos: Album) -> None:
+    photos.restore(29)
+    photos.block(49)  # far enough that what is ahead of it is answered
     process: subprocess.Popen[bytes] = start(*photos.command("--workers", "2", "--batch", "4"))
     wait_until(lambda: bool(parts(photos.output)) and len(workers_of(process.pid)) == 2)
     workers = workers_of(process.pid)

@@ -26,7 +26,7 @@ CHUNK = 8
 #: Photos from which on another process pays: it takes as long to start as 15 of them.
 LEAST_PHOTOS = 16
 #: Chunks in work or waiting per process: keeps all busy while one photo takes long.
-_AHEAD = 3
+_AHEAD = 2
 #: Processes that may die one after another, each over one photo, before it is not the photos.
 _MOST_DEATHS = 3
 #: A photo and what to hand to the classifier; None where a worker reads it.
