@@ -128,5 +128,7 @@ def test_teachers_answer_with_the_crops_they_learnt_from(tmp_path: Path) -> None
     answers = teacher_probabilities([(folder, 3.0), (second, 1.0)], images, others, cpu)
     assert np.abs(answers.numpy() - mixed).max() < 1e-3
     assert np.abs(wanted - mixed).max() > 2e-3, "the second teacher has a say"
+    answers = teacher_probabilities([(folder, 1.0)], images, others, cpu, "bfloat16")
+    assert 0 < np.abs(answers.numpy() - wanted).max() < 0.02
     with pytest.raises(ModelError):
         teacher_probabilities([(tmp_path / "none", 1.0)], images, others, cpu)

@@ -225,7 +225,9 @@ def train(
     teachers = None
     if chosen:
         crops = align_all(parts["train"].images, alignment["train"])
-        teachers = teacher_probabilities(chosen, parts["train"].images, crops, world.device)
+        teachers = teacher_probabilities(
+            chosen, parts["train"].images, crops, world.device, settings.precision
+        )
     data = prepare(
         parts["train"],
         alignment["train"],
