@@ -143,7 +143,8 @@ def test_pictures_within_parquet(album: Path, tmp_path: Path, whole: bytes) -> N
         row_group_size=6,
     )
     output = tmp_path / "out.jsonl"
-    outcome = run("--list", table, "--column", "image", "--output", output, "--batch", "4")
+    options = ("--output", output, "--batch", "4", "--workers", "2")
+    outcome = run("--list", table, "--column", "image", *options)
     assert outcome.code == 1
     *rows, last = records(output)
     assert [row.get("faces") for row in rows] == [row.get("faces") for row in records(whole)]

@@ -23,13 +23,15 @@ from shelly_local.workers import interrupts_held, start_workers
 #: Photos that a process gets at once: 0.2 seconds of work, beside which handing over is nothing
 #: (with 4 a job of large photos takes 3 % longer).
 CHUNK = 8
+#: Bytes after which nothing more is put to photos that are handed over as bytes.
+MOST_BYTES = 2_000_000
 #: Photos from which on another process pays: it takes as long to start as 15 of them.
 LEAST_PHOTOS = 16
 #: Chunks in work or waiting per process: keeps all busy while one photo takes long.
 _AHEAD = 2
 #: Processes that may die one after another, each over one photo, before it is not the photos.
 _MOST_DEATHS = 3
-#: A photo and what to hand to the classifier; None where a worker reads it.
+#: A photo and what to hand to the classifier; None where there is an error instead.
 _Task = tuple[PhotoInput, bytes | Path | None]
 
 _classifier: EmotionClassifier | None = None
@@ -61,14 +63,13 @@ def lines_side_by_side(
     Raises:
         ShellyError: the model cannot be loaded, or no process stays alive.
     """
-    tasks = map(_task, photos)
+    source = _chunks(photos)
     pool = start_workers(processes, _begin, (model,))
     chunks: deque[list[_Task]] = deque()  # without a row yet, the first of them handed over
     answers: deque[Future[list[str]]] = deque()
     try:
         while True:
-            while len(chunks) < _AHEAD * processes and (chunk := list(islice(tasks, CHUNK))):
-                chunks.append(chunk)
+            chunks.extend(islice(source, _AHEAD * processes - len(chunks)))
             if not chunks:
                 return
             try:
@@ -89,10 +90,23 @@ def lines_side_by_side(
         pool.shutdown(cancel_futures=True)
 
 
+def _chunks(photos: Iterable[PhotoInput]) -> Iterator[list[_Task]]:
+    """What processes get at once."""
+    chunk: list[_Task] = []
+    size = 0
+    for photo in photos:
+        photo, content = _task(photo)
+        chunk.append((photo, content))
+        size += len(content) if isinstance(content, bytes) else 0
+        if len(chunk) == CHUNK or size >= MOST_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
 def _task(photo: PhotoInput) -> _Task:
-    """Pipes can be read here only, whatever else there is by the worker."""
-    if photo.error is not None or photo.stored is not None:
-        return photo, None
+    """What lies within a file of many is read here, once, and pipes can be read nowhere else."""
     try:
         return photo, photo.read()
     except ImageUnreadableError as error:
