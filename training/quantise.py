@@ -10,9 +10,11 @@ the PyTorch weights, so that a model that is in 8 bits already can be compared, 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
+    CalibrationMethod,
     QuantFormat,
     QuantType,
     quantize_static,
@@ -43,6 +46,11 @@ from .export import (
 )
 from .landmarks import align_all, alignments, find_all
 
+#: Share of an activation's values, in percent, that 8 bits must hold; rarer ones are cut off, so
+#: that the others have finer steps. Half the contrast of a face of FER2013's public part then moves
+#: a probability by 0.0072 (root mean square of a face's largest), instead of 0.0091 with the
+#: largest value of all and 0.0057 in float; as many answers are right.
+PERCENTILE = 99.99
 #: Convolutions with at least this share of the widest one's channels are computed in 8 bits. In
 #: ``large`` these are the last three stages, with 98 % of the weights: probabilities move by 0.006
 #: (root mean square of a face's largest). With all layers they move by 0.015, as what early ones
@@ -94,11 +102,13 @@ def quantise(weights: Path, crops: NDArray[np.uint8], target: Path) -> None:
     channels = {n.name: shapes[n.input[1]][0] for n in model.graph.node if n.op_type == "Conv"}
     least = WIDE_SHARE * max(channels.values())
     kept = [node.name for node in model.graph.node if channels.get(node.name, 0) < least]
-    quantize_static(
-        folded, target, _Faces(crops), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=kept,
-        reduce_range=True,
-    )  # fmt: skip
+    with redirect_stdout(io.StringIO()):  # ONNX Runtime tells its progress
+        quantize_static(
+            folded, target, _Faces(crops), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=kept,
+            reduce_range=True, calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"CalibPercentile": PERCENTILE},
+        )  # fmt: skip
 
 
 def crops_for(model: EmotionModel, images: NDArray[np.uint8], cache: Path) -> NDArray[np.uint8]:
