@@ -48,9 +48,10 @@ from .landmarks import align_all, alignments, find_all
 
 #: Share of an activation's values, in percent, that 8 bits must hold; rarer ones are cut off, so
 #: that the others have finer steps. Half the contrast of a face of FER2013's public part then moves
-#: a probability by 0.0072 (root mean square of a face's largest), instead of 0.0091 with the
-#: largest value of all and 0.0057 in float; as many answers are right.
-PERCENTILE = 99.99
+#: a probability by 0.0077 (root mean square of a face's largest), instead of 0.0091 with the
+#: largest value of all and 0.0057 in float. With 99.99 it is 0.0070, but pictures unlike those of
+#: the calibration are answered 0.02 apart.
+PERCENTILE = 99.9995
 #: Convolutions with at least this share of the widest one's channels are computed in 8 bits. In
 #: ``large`` these are the last three stages, with 98 % of the weights: probabilities move by 0.006
 #: (root mean square of a face's largest). With all layers they move by 0.015, as what early ones
