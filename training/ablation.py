@@ -26,6 +26,7 @@ from .data import first
 from .distributed import World
 from .evaluate import score_fer2013
 from .landmarks import align_all, alignments, find_all
+from .precision import best_precision
 from .settings import Settings
 
 #: A name for each row, and what it changes. None of them changes the number of epochs.
@@ -113,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     results: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
     try:
         world = distributed.join(arguments.device)
-        precision = pretrain.best_precision(world.device)
+        precision = best_precision(world.device)
         base = Settings(
             network=arguments.network, epochs=arguments.epochs, precision=precision,
             limit=arguments.limit,

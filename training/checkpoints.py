@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from . import export, networks
+from .settings import Settings
 
 
 class TrainingError(Exception):
@@ -24,6 +28,30 @@ class TrainingState:
     average: nn.Module
     optimiser: torch.optim.Optimizer
     history: list[dict[str, float]]
+
+
+def new_state(settings: Settings, device: torch.device) -> TrainingState:
+    """Fresh weights for these settings."""
+    torch.manual_seed(settings.seed)
+    model = networks.build(settings.network)
+    if Path(settings.init).is_dir():
+        model = export.load_network(Path(settings.init), settings.network)
+    elif settings.init != "random":
+        taken = networks.load_backbone(model, settings.network, settings.init)
+        print(f"{taken} tensors of {settings.init} to begin with.")
+    model = model.to(device)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.SGD(
+        [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=True,
+    )
+    return TrainingState(model, copy.deepcopy(model).eval(), optimiser, [])
 
 
 def save_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ finished epoch when the same command is given again, and ends with the same weig
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 import time
@@ -29,13 +28,14 @@ from shelly_local.alignment import FER2013_TEMPLATE, zoomed
 from shelly_local.errors import ModelError
 from shelly_local.results import CLASSES
 
-from . import distributed, export, fer2013, networks, plots, whole_batch
+from . import distributed, export, fer2013, networks, plots, sharpness, whole_batch
 from .augment import augment
 from .averaging import update_average
 from .checkpoints import (
     TrainingError,
     TrainingState,
     load_checkpoint,
+    new_state,
     save_checkpoint,
     write_history,
 )
@@ -45,6 +45,7 @@ from .distributed import World
 from .landmarks import align_all, alignments, find_all
 from .metrics import Scores, fit_temperature, score
 from .options import command_line, parse, without_folders
+from .precision import best_precision
 from .settings import Settings
 
 #: Faces that tell batch norms without statistics what they get: enough for three digits.
@@ -70,45 +71,26 @@ class Trained:
     template: NDArray[np.float64]
 
 
-def best_precision(device: torch.device) -> str:
-    """bfloat16 where the hardware multiplies it faster than float32."""
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    fast = any(getattr(torch.cpu, name, lambda: False)() for name in checks)
-    return "bfloat16" if fast else "float32"
-
-
-def new_state(settings: Settings, device: torch.device) -> TrainingState:
-    """Fresh weights for these settings."""
-    torch.manual_seed(settings.seed)
-    model = networks.build(settings.network)
-    if Path(settings.init).is_dir():
-        model = export.load_network(Path(settings.init), settings.network)
-    elif settings.init != "random":
-        taken = networks.load_backbone(model, settings.network, settings.init)
-        print(f"{taken} tensors of {settings.init} to begin with.")
-    model = model.to(device)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.SGD(
-        [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=True,
-    )
-    return TrainingState(model, copy.deepcopy(model).eval(), optimiser, [])
-
-
 def learning_rate(settings: Settings, epoch: float) -> float:
     """Linear warm-up, then half a cosine down to zero."""
     if epoch < settings.warmup_epochs:
         return settings.learning_rate * (epoch + 0.05) / (settings.warmup_epochs + 0.05)
     done = (epoch - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def weighted_loss(
+    forward: Callable[[Tensor], tuple[Tensor, Tensor]],
+    inputs: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    settings: Settings,
+) -> Tensor:
+    """Sum of the weighted cross-entropies of float (N, 1, 48, 48) with targets (N, 7)."""
+    enabled = settings.precision == "bfloat16"
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=enabled):
+        logits, _ = forward(inputs)
+    return (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum()
 
 
 def train_epoch(
@@ -154,19 +136,26 @@ def train_epoch(
         pictures = augment(pictures, generator, alignment, settings.augmented_share)
         inputs = world.share(pictures).to(memory_format=torch.channels_last)
         chosen = world.share(chosen)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits, _ = forward(inputs)
-        losses = F.cross_entropy(logits.float(), data.targets[chosen], reduction="none")
         # Divided by the weight of the whole batch: the mean over processes is its loss.
-        loss = (losses * data.weights[chosen]).sum() / weight
+        rows = (inputs, data.targets[chosen], data.weights[chosen] / weight)
+        state.optimiser.zero_grad(set_to_none=True)
+        if settings.sharpness_radius:
+            some = slice(math.ceil(len(inputs) * sharpness.CLIMBING_SHARE))
+            with sharpness.statistics_kept(state.model):
+                loss = weighted_loss(forward, *(values[some] for values in rows), settings)
+                torch.autograd.backward(loss)
+            world.average_gradients(state.model)
+            before = sharpness.climb(state.model, settings.sharpness_radius)
+        loss = weighted_loss(forward, *rows, settings)
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"the loss is {loss.item()} in epoch {epoch + 1}; lower --learning-rate "
                 f"(now {settings.learning_rate}). The last good checkpoint is kept."
             )
-        state.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         world.average_gradients(state.model)
+        if settings.sharpness_radius:
+            sharpness.go_back(state.model, before)
         state.optimiser.step()
         update_average(state.average, state.model, settings.ema_decay, epoch * len(batches) + step)
         total += loss.detach()
@@ -260,7 +249,10 @@ def train(
         start = time.perf_counter()
         loss = train_epoch(state, forward, data, settings, world)
         seconds = time.perf_counter() - start
-        public = score(networks.predict(state.average, public_pictures), truth)
+        with torch.autocast(
+            world.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
+        ):
+            public = score(networks.predict(state.average, public_pictures), truth)
         state.history.append(
             {
                 "epoch": epoch + 1,
