@@ -31,8 +31,9 @@ class Search:
 
     Attributes:
         thresholds: least probability of a face after P-, R- and O-Net.
-        overlaps: overlap above which the weaker window goes: within a level, between levels,
-            after R-Net, after O-Net (there as share of the smaller box).
+        overlaps: overlap above which the weaker window goes: within a level (1 keeps all for the
+            next step), between levels, after R-Net, after O-Net (there as share of the smaller
+            box).
         pyramid_factor: side of each level of the pyramid, as a share of the one before.
     """
 
@@ -94,10 +95,13 @@ class Cascade:
             rows, columns = np.nonzero(probability[0, 0] >= search.thresholds[0])
             if len(rows):
                 candidates = _windows(probability[0, 0], rows, columns, scale)
-                keep = suppress(candidates.boxes, candidates.scores, search.overlaps[0])
-                boxes.append(candidates.boxes[keep])
-                scores.append(candidates.scores[keep])
-                moves.append(regression[0, :, rows[keep], columns[keep]])
+                move = regression[0, :, rows, columns]
+                if search.overlaps[0] < 1:
+                    keep = suppress(candidates.boxes, candidates.scores, search.overlaps[0])
+                    candidates, move = candidates.pick(keep), move[keep]
+                boxes.append(candidates.boxes)
+                scores.append(candidates.scores)
+                moves.append(move)
             scale *= search.pyramid_factor
         if not boxes:
             return _Candidates(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))

@@ -143,8 +143,8 @@ class EmotionClassifier:
         large = self._large_first and bool(faces) and is_prominent(faces, longer)
         side = max(PROMINENT_SIDE, _side_for(faces, longer)) if large else None
         decoded = decode(photo, max_side=DETECTION_SIDE, rough_side=side)
-        height, width = decoded.pixels.shape[:2]
-        here = [_scaled(face, width / emotions.width, height / emotions.height) for face in faces]
+        across, down = decoded.scale
+        here = [_scaled(face, 1 / across, 1 / down) for face in faces]
         model = self.model
         return aligned_crops(decoded.pixels, here, size=model.size, template=model.template)
 
@@ -176,9 +176,10 @@ def find_faces(
     height, width = decoded.pixels.shape[:2]
     side = _side_for(faces, max(height, width)) if faces else DETECTION_SIDE
     if decoded.rough and side > max(height, width):
+        across, down = decoded.scale
         decoded = decode(photo, max_side=DETECTION_SIDE, rough_side=side)
-        finer_height, finer_width = decoded.pixels.shape[:2]
-        faces = [_scaled(face, finer_width / width, finer_height / height) for face in faces]
+        finer_across, finer_down = decoded.scale
+        faces = [_scaled(face, across / finer_across, down / finer_down) for face in faces]
     if not faces:
         faces = detector.detect(decoded.pixels)
     return decoded, detector.steadied(decoded.pixels, faces)

@@ -77,12 +77,15 @@ class Photo:
             0 to 255, C-contiguous and read-only.
         width, height: size of the upright photo in pixels, before any reduction.
         rough: whether the decoder reduced a JPEG further than ``max_side`` asks.
+        filled: how much of the width and height of ``pixels`` the photo fills, where the last
+            pixel is only partly of it: a quarter of 1350 pixels is 337.5. None for all.
     """
 
     pixels: NDArray[np.uint8]
     width: int
     height: int
     rough: bool = False
+    filled: tuple[float, float] | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -92,7 +95,8 @@ class Photo:
         ``pixels`` becomes a box in the original photo.
         """
         height, width = self.pixels.shape[:2]
-        return self.width / width, self.height / height
+        across, down = self.filled or (width, height)
+        return self.width / across, self.height / down
 
 
 def decode(
@@ -189,6 +193,8 @@ def _decode(
         box = drafted[1] if drafted else None
     wanted = max(width, height) if max_side is None else min(max_side, max(width, height))
     rough = max(opened.size) < wanted
+    # All at once: between pieces of 64 KiB, its default, libjpeg goes back to the last whole row.
+    opened.decodermaxblock = max(len(data), opened.decodermaxblock)
     opened.load()
     if box is None:
         width, height = opened.size  # Pillow turns a TIFF upright while it loads it
@@ -199,15 +205,18 @@ def _decode(
         # Bilinear in Pillow weighs the whole area under each new pixel, without the
         # uneven steps of BOX at ratios between 1 and 2.
         image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+        box = None  # what is left of it fills the picture
+    filled = box[2:] if box else None
     image = to_srgb(image, opened.info.get("icc_profile"))
     orientation = _orientation(opened)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     if orientation >= 5:  # turned by a quarter
         width, height = height, width
+        filled = filled and (filled[1], filled[0])
     pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     pixels.flags.writeable = False
-    return Photo(pixels, width, height, rough=rough)
+    return Photo(pixels, width, height, rough=rough, filled=filled)
 
 
 def _identify(data: bytes) -> str | None:

@@ -21,7 +21,7 @@ from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
 from shelly_local.runtime import bundled_model
 from tests import whole_batch_losses
-from training import ablation, export, fer2013, pretrain, quantise
+from training import ablation, export, fer2013, networks, pretrain, quantise, sharpness
 from training.augment import _blur, _compress
 from training.data import prepare
 from training.distributed import World
@@ -193,13 +193,53 @@ def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
     assert EmotionModel(tmp_path / "two" / "model").size == 48
 
 
-def test_two_processes_are_one_but_for_rounding(tmp_path: Path) -> None:
+@pytest.mark.parametrize("radius", [0.0, 0.1])
+def test_two_processes_are_one_but_for_rounding(radius: float, tmp_path: Path) -> None:
     """In double precision, where rounding is small enough to see any other difference."""
-    torchrun("tests.whole_batch_losses", tmp_path / "losses.json")
+    torchrun("tests.whole_batch_losses", tmp_path / "losses.json", str(radius))
     two = json.loads((tmp_path / "losses.json").read_text())
-    one = whole_batch_losses.losses(World(0, 1, torch.device("cpu")))
+    one = whole_batch_losses.losses(World(0, 1, torch.device("cpu")), radius)
     assert two == pytest.approx(one, rel=1e-9)
     assert one[-2] < one[0]
+
+
+def test_gradients_are_taken_uphill_and_applied_to_the_weights_as_they_were() -> None:
+    torch.manual_seed(0)
+    model = networks.build("small").train()
+    pictures, labels = torch.rand(14, 1, 48, 48) * 255, torch.arange(14) % 7
+
+    def loss() -> torch.Tensor:
+        # Dropout would answer differently each time.
+        torch.manual_seed(1)
+        return torch.nn.functional.cross_entropy(model(pictures)[0], labels)
+
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
+    statistics = [buffer.clone() for buffer in model.buffers() if buffer.is_floating_point()]
+    with sharpness.statistics_kept(model):
+        here = loss()
+        torch.autograd.backward(here)
+        before = sharpness.climb(model, 0.1)
+        way = sum((p - w).square().sum() for p, w in zip(model.parameters(), weights, strict=True))
+        assert float(way) ** 0.5 == pytest.approx(0.1, rel=1e-3)
+        assert loss() > here
+    sharpness.go_back(model, before)
+    assert all(map(torch.equal, model.parameters(), weights))
+    kept = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    assert all(map(torch.equal, kept, statistics))
+    with torch.no_grad():
+        loss()
+    assert not all(map(torch.equal, kept, statistics)), "afterwards they go on"
+
+
+def test_training_looks_for_flat_minima(data: Path, tmp_path: Path) -> None:
+    for radius in ("0", "0.05"):
+        command = [*options(data, tmp_path / radius), "--sharpness-radius", radius]
+        assert pretrain.main(command) == 0
+    plain, flat = losses(tmp_path / "0"), losses(tmp_path / "0.05")
+    assert flat[0] != plain[0]
+    assert flat[-1] < flat[0]
+    trained = EmotionModel(tmp_path / "0.05" / "model").description["training"]
+    assert "--sharpness-radius 0.05" in trained["command"]
 
 
 def test_another_round_begins_with_a_finished_model(
@@ -238,6 +278,7 @@ def test_wrong_choices_are_named(data: Path, capsys: pytest.CaptureFixture[str])
         (["--precision", "half"], "unknown precision 'half'; choose from auto, bfloat16, float32"),
         (["--alignment", "eyes"], "unknown alignment 'eyes'; choose from landmarks, none"),
         (["--teacher-share", "1.5"], "--teacher-share must lie in 0..1, got 1.5"),
+        (["--sharpness-radius", "-1"], "--sharpness-radius must be at least 0, got -1.0"),
         (["--epochs", "0"], "--epochs must be at least 1, not 0"),
     ):
         with pytest.raises(SystemExit):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from shelly_local.classifier import EmotionClassifier, find_faces
 from shelly_local.faces import FaceDetector
 from shelly_local.images import decode
 
 
-def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, quality=92)
+    image.save(buffer, kind, quality=92, **options)
     return buffer.getvalue()
 
 
@@ -43,6 +44,23 @@ def test_as_long_as_the_rough_side_is_left(
     exact = decode(content, max_side=1280)
     assert not exact.rough
     assert max(exact.pixels.shape) == min(1280, max(size))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_positions_are_exact_where_the_last_pixel_is_not_filled(orientation: int) -> None:
+    """A quarter of 1350 pixels is 337.5 and takes 338."""
+    image = Image.new("RGB", (1350, 1351), "black")
+    image.paste("white", (1200, 1280, 1240, 1320))
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = orientation
+    photo = decode(encoded(image, exif=turned), max_side=1280, rough_side=320)
+    assert photo.pixels.shape == (338, 338, 3)
+    assert photo.scale == (4.0, 4.0)
+    expected = (1200, 1280) if orientation == 1 else (1351 - 1320, 1200)
+    rows, columns = np.nonzero(photo.pixels[..., 0] > 127)
+    # Turned, the pixel that is not filled is the first one: up to 3 pixels of the photo.
+    found = columns.min() * photo.scale[0], rows.min() * photo.scale[1]
+    np.testing.assert_allclose(found, expected, atol=0 if orientation == 1 else 4)
 
 
 def test_a_photo_with_a_large_face_is_decoded_roughly(smiling_photo: Path) -> None:

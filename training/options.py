@@ -94,6 +94,8 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         value = getattr(arguments, name)
         if not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")
+    if arguments.sharpness_radius < 0:
+        parser.error(f"--sharpness-radius must be at least 0, got {arguments.sharpness_radius}")
     for name in ("epochs", "stop_after"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
