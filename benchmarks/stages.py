@@ -114,6 +114,9 @@ def _stages_timed(classifier_: EmotionClassifier, clock: _Clock) -> Iterator[Non
         (images, "_decode", "decode"),
         (area.AreaSampler, "__init__", "resize"),
         (area.AreaSampler, "windows", "resize"),
+        (area.BoxSampler, "__init__", "resize"),
+        (area.BoxSampler, "resized", "resize"),
+        (area.BoxSampler, "windows", "resize"),
         (classifier, "aligned_crops", "align"),
     ]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in functions]

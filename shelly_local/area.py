@@ -1,15 +1,17 @@
-"""Area-averaging reduction of any part of a picture to any size.
+"""Area-averaging reduction of any part of a picture to any size, in two ways.
 
-One summed-area table (Crow 1984) of the picture serves every level of a pyramid and every
-window: a mean over a rectangle costs four look-ups, whatever its size. The windows of
-neighbouring results overlap where sizes do not divide, exactly as in torch's
-``interpolate(mode="area")``, with which MTCNN's weights are used elsewhere.
+``AreaSampler`` is for large pictures and many windows: one summed-area table (Crow 1984) of the
+picture serves every level of a pyramid and every window, a mean over a rectangle costs four
+look-ups, whatever its size. The windows of neighbouring results overlap where sizes do not
+divide, exactly as in torch's ``interpolate(mode="area")``, with which MTCNN's weights are used
+elsewhere. ``BoxSampler`` is for small pictures and a few windows, where that table does not pay.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
@@ -73,3 +75,32 @@ def _edges(start: Indices, stop: Indices, count: int) -> tuple[Indices, Indices]
     first = start[:, None] + part * span // count
     last = start[:, None] - (-(part + 1) * span // count)
     return first, last
+
+
+class BoxSampler:
+    """Reduced copies of one picture by Pillow's box filter.
+
+    Pixels that a result covers in part count in part, where ``AreaSampler`` takes them whole.
+
+    Args:
+        pixels: uint8 (H, W, C).
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.height, self.width = pixels.shape[:2]
+        self._image = self._level = Image.fromarray(pixels)
+
+    def resized(self, width: int, height: int) -> Floats:
+        """See ``AreaSampler``; made from the size asked for before: ask for larger ones first."""
+        self._level = self._level.resize((width, height), Image.Resampling.BOX)
+        return np.asarray(self._level, dtype=np.float32)[None]
+
+    def windows(self, boxes: Indices, width: int, height: int) -> Floats:
+        """See ``AreaSampler``."""
+        size = (width, height)
+        cut = [self._image.resize(size, Image.Resampling.BOX, box=box) for box in boxes.tolist()]
+        return np.array([np.asarray(window) for window in cut], dtype=np.float32)
+
+
+#: What the cascade takes its inputs from.
+Sampler = AreaSampler | BoxSampler

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shelly_local.area import AreaSampler
+from shelly_local.area import Sampler
 from shelly_local.boxes import Floats, regressed, squared, suppress
 from shelly_local.results import Face
 from shelly_local.runtime import load_weights, read_description, start_session
@@ -73,7 +73,7 @@ class Cascade:
             for name in ("pnet", "rnet", "onet")
         )
 
-    def find(self, picture: AreaSampler, min_face: float, search: Search) -> list[Face]:
+    def find(self, picture: Sampler, min_face: float, search: Search) -> list[Face]:
         """Faces from ``min_face`` pixels on, most probable first."""
         candidates = self._propose(picture, max(min_face, CELL), search)
         if not len(candidates.boxes):
@@ -83,7 +83,7 @@ class Cascade:
             return []
         return self._decide(picture, candidates, search)
 
-    def _propose(self, picture: AreaSampler, min_face: float, search: Search) -> _Candidates:
+    def _propose(self, picture: Sampler, min_face: float, search: Search) -> _Candidates:
         """P-Net on every level of the pyramid."""
         width, height = picture.width, picture.height
         scale = CELL / min_face
@@ -111,7 +111,7 @@ class Cascade:
         moved = all_boxes[keep] + np.concatenate(moves)[keep] * np.tile(sides, 2)
         return _Candidates(squared(moved), all_scores[keep])
 
-    def _refine(self, picture: AreaSampler, candidates: _Candidates, search: Search) -> _Candidates:
+    def _refine(self, picture: Sampler, candidates: _Candidates, search: Search) -> _Candidates:
         """R-Net on the proposed windows."""
         candidates, crops = _cut_out(picture, candidates, 24)
         if not len(crops):
@@ -123,7 +123,7 @@ class Cascade:
         boxes = regressed(candidates.boxes[keep], regression[keep])
         return _Candidates(squared(boxes), scores[keep])
 
-    def _decide(self, picture: AreaSampler, candidates: _Candidates, search: Search) -> list[Face]:
+    def _decide(self, picture: Sampler, candidates: _Candidates, search: Search) -> list[Face]:
         """O-Net: final boxes, probabilities and landmarks."""
         candidates, crops = _cut_out(picture, candidates, 48)
         if not len(crops):
@@ -165,9 +165,7 @@ def _windows(
     return _Candidates(boxes, probability[rows, columns])
 
 
-def _cut_out(
-    picture: AreaSampler, candidates: _Candidates, side: int
-) -> tuple[_Candidates, Floats]:
+def _cut_out(picture: Sampler, candidates: _Candidates, side: int) -> tuple[_Candidates, Floats]:
     """The windows' pixels at R- or O-Net's input size; windows outside the picture go."""
     edges = np.trunc(candidates.boxes).astype(np.intp)
     edges[:, :2] = np.maximum(edges[:, :2], 1) - 1  # MTCNN counts pixels from 1

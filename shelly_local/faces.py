@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shelly_local.area import AreaSampler
+from shelly_local.area import AreaSampler, BoxSampler
 from shelly_local.cascade import CELL, Cascade, Search
 from shelly_local.landmarks import steady
 from shelly_local.results import Face
@@ -130,7 +130,7 @@ class FaceDetector:
             pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
         longer = max(pixels.shape[:2])
         faces = _largest_first(
-            self._cascade.find(AreaSampler(pixels), PASSER_BY_SHARE * longer, PROMINENT)
+            self._cascade.find(BoxSampler(pixels), PASSER_BY_SHARE * longer, PROMINENT)
         )
         if not is_prominent(faces, longer):
             return []

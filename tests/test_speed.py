@@ -13,7 +13,7 @@ from benchmarks.footprint import installed_megabytes, run
 from benchmarks.speed import main, photos
 from benchmarks.stages import STAGES, Floor, profile
 from shelly_local import EmotionClassifier
-from shelly_local.area import AreaSampler
+from shelly_local.area import BoxSampler
 from tests.conftest import PICTURES
 
 
@@ -50,13 +50,13 @@ def test_every_stage_does_something_and_the_pipeline_is_left_as_it_was(
 ) -> None:
     classifier = EmotionClassifier(threads=1)
     content = smiling_photo.read_bytes()
-    before, session = AreaSampler.windows, classifier.model._session
+    before, session = BoxSampler.windows, classifier.model._session
     samples = profile(classifier, content, rounds=2)
     assert tuple(samples) == STAGES
     for stage in STAGES:
         assert len(samples[stage]) == 2
         assert min(samples[stage]) > 0, stage
-    assert AreaSampler.windows is before
+    assert BoxSampler.windows is before
     assert classifier.model._session is session
 
 

@@ -137,16 +137,16 @@ def train_epoch(
         inputs = world.share(pictures).to(memory_format=torch.channels_last)
         chosen = world.share(chosen)
         # Divided by the weight of the whole batch: the mean over processes is its loss.
-        rows = (inputs, data.targets[chosen], data.weights[chosen] / weight)
+        targets, weights = data.targets[chosen], data.weights[chosen] / weight
         state.optimiser.zero_grad(set_to_none=True)
         if settings.sharpness_radius:
             some = slice(math.ceil(len(inputs) * sharpness.CLIMBING_SHARE))
             with sharpness.statistics_kept(state.model):
-                loss = weighted_loss(forward, *(values[some] for values in rows), settings)
+                loss = weighted_loss(forward, inputs[some], targets[some], weights[some], settings)
                 torch.autograd.backward(loss)
             world.average_gradients(state.model)
             before = sharpness.climb(state.model, settings.sharpness_radius)
-        loss = weighted_loss(forward, *rows, settings)
+        loss = weighted_loss(forward, inputs, targets, weights, settings)
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"the loss is {loss.item()} in epoch {epoch + 1}; lower --learning-rate "
