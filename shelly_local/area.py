@@ -16,6 +16,11 @@ from PIL import Image
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
+#: Pillow first takes means of whole blocks, which is fast, as long as this many times the size
+#: that is asked for remains: for levels of a pyramid, and for windows. Without, a photo takes
+#: 0.2 ms more, and as many faces are found.
+LEVEL_GAP, WINDOW_GAP = 1.5, 2.0
+
 
 class AreaSampler:
     """Reduced copies of one picture.
@@ -92,13 +97,18 @@ class BoxSampler:
 
     def resized(self, width: int, height: int) -> Floats:
         """See ``AreaSampler``; made from the size asked for before: ask for larger ones first."""
-        self._level = self._level.resize((width, height), Image.Resampling.BOX)
+        self._level = self._level.resize(
+            (width, height), Image.Resampling.BOX, reducing_gap=LEVEL_GAP
+        )
         return np.asarray(self._level, dtype=np.float32)[None]
 
     def windows(self, boxes: Indices, width: int, height: int) -> Floats:
         """See ``AreaSampler``."""
         size = (width, height)
-        cut = [self._image.resize(size, Image.Resampling.BOX, box=box) for box in boxes.tolist()]
+        cut = [
+            self._image.resize(size, Image.Resampling.BOX, box=box, reducing_gap=WINDOW_GAP)
+            for box in boxes.tolist()
+        ]
         return np.array([np.asarray(window) for window in cut], dtype=np.float32)
 
 

@@ -46,4 +46,4 @@ def test_both_samplers_agree_where_sizes_divide() -> None:
     windows = np.array([[0, 0, 96, 96], [48, 24, 96, 72], [100, 60, 124, 84]])
     found, wanted = (sampler.windows(windows, 24, 24) for sampler in (box, area))
     assert found.dtype == wanted.dtype
-    assert np.abs(found - wanted).max() <= 1
+    assert np.abs(found - wanted).max() <= 1.5, "rounded three times"
