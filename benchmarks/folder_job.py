@@ -7,33 +7,26 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from shelly_local.batch.side_by_side import lines_side_by_side
 from shelly_local.photo_files import named_photo
 
 #: Rows per process that are not counted at the beginning, while processes start and what is
 #: handed over ahead piles up; that are counted; and during which there must be more to do.
 SETTLING, COUNTED, AHEAD = 24, 100, 16
-#: Jobs, of which the median counts.
-JOBS = 3
 
 
 def milliseconds(photo: Path, processes: int) -> float:
-    """Wall-clock per photo of ``shelly classify`` over copies of a photo.
+    """Wall-clock per photo of a ``shelly classify`` over copies of a photo.
 
     Args:
         photo: each of the files that the job reads.
         processes: how many work.
     """
-    spent = []
-    for _ in range(JOBS):
-        photos = (named_photo(str(photo)) for _ in range(processes * (SETTLING + COUNTED + AHEAD)))
-        with closing(lines_side_by_side(photos, None, processes)) as lines:
-            for _ in islice(lines, processes * SETTLING):
-                pass
-            start = time.perf_counter()
-            for _ in islice(lines, processes * COUNTED):
-                pass
-            spent.append((time.perf_counter() - start) / (processes * COUNTED))
-    return 1000.0 * float(np.median(spent))
+    photos = (named_photo(str(photo)) for _ in range(processes * (SETTLING + COUNTED + AHEAD)))
+    with closing(lines_side_by_side(photos, None, processes)) as lines:
+        for _ in islice(lines, processes * SETTLING):
+            pass
+        start = time.perf_counter()
+        for _ in islice(lines, processes * COUNTED):
+            pass
+        return 1000.0 * (time.perf_counter() - start) / (processes * COUNTED)
