@@ -205,7 +205,7 @@ def _decode(
         # Bilinear in Pillow weighs the whole area under each new pixel, without the
         # uneven steps of BOX at ratios between 1 and 2.
         image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-        box = None  # what is left of it fills the picture
+        box = None  # cut to what the photo fills
     filled = box[2:] if box else None
     image = to_srgb(image, opened.info.get("icc_profile"))
     orientation = _orientation(opened)
