@@ -240,6 +240,14 @@ def test_training_looks_for_flat_minima(data: Path, tmp_path: Path) -> None:
     assert flat[-1] < flat[0]
     trained = EmotionModel(tmp_path / "0.05" / "model").description["training"]
     assert "--sharpness-radius 0.05" in trained["command"]
+    # Uphill is only where gradients are taken: without a learning rate the weights stay.
+    model = tmp_path / "0.05" / "model"
+    again = [*options(data, tmp_path / "again"), "--sharpness-radius", "0.05", "--epochs", "1"]
+    assert pretrain.main([*again, "--init", str(model), "--learning-rate", "0"]) == 0
+    begun, ended = (
+        load_file(folder / "model.safetensors") for folder in (model, tmp_path / "again" / "model")
+    )
+    assert np.array_equal(begun["head.weight"], ended["head.weight"])
 
 
 def test_another_round_begins_with_a_finished_model(
