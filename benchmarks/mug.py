@@ -64,7 +64,8 @@ def crops_per_second(photos: list[Path]) -> float:
 def faces_per_second(device: str | None) -> float:
     """Faces learnt from a second, all layers, augmentation included."""
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (FACES, 48, 48), dtype=np.uint8)
+    side = EmotionModel().size
+    images = generator.integers(0, 256, (FACES, side, side), dtype=np.uint8)
     learn = Samples(images, np.arange(FACES) % 7)
     check = Samples(images[:64], np.arange(64) % 7)
     world = join(device)

@@ -17,19 +17,20 @@ from training import export, networks
 from training.averaging import update_average
 from training.distillation import teacher_probabilities
 from training.half_precision import round_weights, store_half
+from training.landmarks import align_all
 
 NAMES = (*sorted(networks.NETWORKS), "torchvision/mobilenet_v3_small", "torchvision/resnet18")
 
 
-def faces(count: int = 2) -> torch.Tensor:
+def faces(count: int = 2, side: int = 48) -> torch.Tensor:
     generator = torch.Generator().manual_seed(4)
-    return torch.rand(count, 1, 48, 48, generator=generator) * 255
+    return torch.rand(count, 1, side, side, generator=generator) * 255
 
 
-def write(network: torch.nn.Module, name: str, folder: Path) -> Path:
+def write(network: torch.nn.Module, name: str, folder: Path, side: int = 48) -> Path:
     settings = {"network": name, "alignment": "none"}
     export.write_model(
-        network, folder, faces=faces().byte(), template=FER2013_TEMPLATE, temperature=1.5,
+        network, folder, faces=faces(side=side).byte(), template=FER2013_TEMPLATE, temperature=1.5,
         command="test", settings=settings, metrics={},
     )  # fmt: skip
     return folder
@@ -118,7 +119,7 @@ def test_teachers_answer_with_the_crops_they_learnt_from(tmp_path: Path) -> None
     torch.manual_seed(3)
     folder = write(networks.build("small").eval(), "small", tmp_path / "teacher")
     images = faces(4)[:, 0].to(torch.uint8).numpy()
-    others = torch.zeros(4, 1, 48, 48, dtype=torch.uint8)
+    others = torch.full((4, 2, 3), 9.0)  # shows pixels beyond the corner
     wanted = EmotionModel(folder).predict(images).probabilities
     cpu = torch.device("cpu")
     answers = teacher_probabilities([(folder, 1.0), (folder, 0.5)], images, others, cpu)
@@ -132,3 +133,17 @@ def test_teachers_answer_with_the_crops_they_learnt_from(tmp_path: Path) -> None
     assert 0 < np.abs(answers.numpy() - wanted).max() < 0.02
     with pytest.raises(ModelError):
         teacher_probabilities([(tmp_path / "none", 1.0)], images, others, cpu)
+
+
+def test_a_teacher_gets_faces_of_the_side_it_learnt_from(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    folder = write(networks.build("small").eval(), "small", tmp_path / "teacher", side=64)
+    model = EmotionModel(folder)
+    assert model.size == 64
+    images = faces(4)[:, 0].to(torch.uint8).numpy()
+    enlarged = align_all(images, None, side=64)
+    assert enlarged.shape == (4, 1, 64, 64)
+    assert abs(enlarged.float().mean() - images.mean()) < 2
+    wanted = model.predict(enlarged[:, 0].numpy()).probabilities
+    answers = teacher_probabilities([(folder, 1.0)], images, None, torch.device("cpu"))
+    assert np.abs(answers.numpy() - wanted).max() < 1e-3

@@ -21,7 +21,7 @@ from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
 from shelly_local.runtime import bundled_model
 from tests import whole_batch_losses
-from training import ablation, export, fer2013, pretrain, quantise
+from training import ablation, evaluate, export, fer2013, pretrain, quantise
 from training.augment import _blur, _compress
 from training.data import prepare
 from training.distributed import World
@@ -220,6 +220,22 @@ def test_another_round_begins_with_a_finished_model(
     assert "is a 'small' network, not 'medium'" in capsys.readouterr().err
 
 
+def test_another_round_may_have_faces_of_another_side(data: Path, tmp_path: Path) -> None:
+    assert pretrain.main(options(data, tmp_path / "first")) == 0
+    first = str(tmp_path / "first" / "model")
+    again = ["--side", "64", "--init", first, "--teachers", first, "--teacher-share", "0.3"]
+    assert pretrain.main([*options(data, tmp_path), *again]) == 0
+    model = EmotionModel(tmp_path / "model")
+    assert model.size == 64
+    private = fer2013.load(data, "private")
+    crops = quantise.crops_for(model, private.images, tmp_path)
+    assert (model.predict(crops).probabilities.argmax(1) == private.labels).mean() > 0.9
+    scores, folder = tmp_path / "scores.json", str(tmp_path / "model")
+    command = ["--fer2013", str(data), "--model", folder, "--json", str(scores)]
+    assert evaluate.main(command) == 0
+    assert json.loads(scores.read_text())["ferplus"]["accuracy"] > 0.9
+
+
 def test_a_run_may_end_before_its_schedule(data: Path, tmp_path: Path) -> None:
     assert pretrain.main([*options(data, tmp_path), "--stop-after", "2"]) == 0
     assert len(losses(tmp_path)) == 2
@@ -241,6 +257,7 @@ def test_wrong_choices_are_named(data: Path, capsys: pytest.CaptureFixture[str])
         (["--teacher-share", "1.5"], "--teacher-share must lie in 0..1, got 1.5"),
         (["--sharpness-radius", "-1"], "--sharpness-radius must be at least 0, got -1.0"),
         (["--epochs", "0"], "--epochs must be at least 1, not 0"),
+        (["--side", "8"], "--side must be at least 16, not 8"),
     ):
         with pytest.raises(SystemExit):
             pretrain.main(["--fer2013", str(data), *wrong])
@@ -312,7 +329,7 @@ def test_a_quantised_model_answers_alike_and_can_be_trained_on(
         return
     model = EmotionModel(folder)
     assert model.description["export"]["bits"] == 8
-    faces = fer2013.load(data, "public").images
+    faces = quantise.crops_for(model, fer2013.load(data, "public").images, tmp_path)
     answers = [each.predict(faces).probabilities for each in (before, model)]
     assert np.abs(answers[0] - answers[1]).mean() < 0.01
     size, float_size = (

@@ -25,8 +25,8 @@ from .checkpoints import TrainingError
 from .data import first
 from .distributed import World
 from .evaluate import score_fer2013
-from .landmarks import align_all, alignments, find_all
 from .precision import best_precision
+from .quantise import crops_for
 from .settings import Settings
 
 #: A name for each row, and what it changes. None of them changes the number of epochs.
@@ -65,11 +65,8 @@ def run_row(
     faces = fer2013.load(data, "public")
     if settings.limit:
         faces = first(faces, settings.limit)
-    crops = faces.images
-    if settings.alignment == "landmarks":
-        matrices = alignments(find_all(faces.images, out.parent), trained.template)
-        crops = align_all(faces.images, matrices)[:, 0].numpy()
-    scores = score_fer2013(EmotionModel(out / "model"), faces, crops)
+    model = EmotionModel(out / "model")
+    scores = score_fer2013(model, faces, crops_for(model, faces.images, out.parent))
     return {
         "ferplus": scores["ferplus"].accuracy,
         "macro_recall": scores["ferplus"].macro_recall,

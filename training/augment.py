@@ -18,10 +18,10 @@ MAX_SHEAR = 0.06
 MAX_GAMMA = 1.5
 MAX_GRADIENT = 40.0  # grey levels across the picture
 # A webcam at two metres gives a face of twenty pixels; noise of a dim room.
-LOW_RESOLUTION_SIDES = (20, 40)
+LOW_RESOLUTION_SIDES = (0.417, 0.83)  # of the side: 20 to 40 pixels of 48
 LOW_RESOLUTION_SHARE = 0.25
 # A lens out of focus; with the pictures above, faces from sharp to blurred.
-MAX_BLUR = 1.2  # pixels, standard deviation
+MAX_BLUR = 0.025  # of the side, standard deviation: 1.2 pixels of 48
 BLUR_SHARE = 0.2
 # Pictures that were sent around: JPEG again, at a strong compression.
 JPEG_SHARE = 0.15
@@ -54,6 +54,7 @@ def augment(
     generator: torch.Generator,
     alignment: Tensor | None = None,
     share: float = 1.0,
+    side: int | None = None,
 ) -> Tensor:
     """Change each picture at random.
 
@@ -66,12 +67,13 @@ def augment(
             every device.
         share: of pictures that are changed in every way, drawn anew each time; the others
             are only mirrored.
+        side: of the results in pixels; None for that of the pictures.
 
     Returns:
-        A new tensor of the same shape and range.
+        A new tensor of the same range, (N, 1, ``side``, ``side``).
     """
     changed = torch.rand(len(pictures), generator=generator) < share
-    pictures = _warp(pictures, generator, alignment, changed.float())
+    pictures = _warp(pictures, generator, alignment, changed.float(), side)
     if not changed.any():
         return pictures
     some = _lower_resolution(pictures[changed], generator)
@@ -83,7 +85,11 @@ def augment(
 
 
 def _warp(
-    pictures: Tensor, generator: torch.Generator, alignment: Tensor | None, changed: Tensor
+    pictures: Tensor,
+    generator: torch.Generator,
+    alignment: Tensor | None,
+    changed: Tensor,
+    side: int | None,
 ) -> Tensor:
     """Mirror, and where ``changed`` is 1, rotate, scale, shear and shift; the border repeats."""
     count = len(pictures)
@@ -104,14 +110,16 @@ def _warp(
     if alignment is not None:
         linear, offset = alignment[:, :, :2], alignment[:, :, 2:]
         matrix = torch.cat([linear @ matrix[:, :, :2], linear @ matrix[:, :, 2:] + offset], dim=2)
-    grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
+    size = [count, 1, side, side] if side else list(pictures.shape)
+    grid = F.affine_grid(matrix, size, align_corners=False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def _lower_resolution(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Shrink a share of the batch and enlarge it again: small, blurred faces."""
     chosen = torch.rand(len(pictures), generator=generator) < LOW_RESOLUTION_SHARE
-    side = int(torch.randint(*LOW_RESOLUTION_SIDES, (1,), generator=generator))
+    least, most = (round(share * pictures.shape[-1]) for share in LOW_RESOLUTION_SIDES)
+    side = int(torch.randint(least, most, (1,), generator=generator))
     if not chosen.any():
         return pictures
     size = pictures.shape[-2:]
@@ -124,14 +132,16 @@ def _lower_resolution(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def _blur(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """A Gaussian of one width over a share of the batch."""
     chosen = torch.rand(len(pictures), generator=generator) < BLUR_SHARE
-    deviation = float(_uniform(1, 0.3, MAX_BLUR, generator))
+    most = MAX_BLUR * pictures.shape[-1]
+    deviation = float(_uniform(1, 0.3, most, generator))
     if not chosen.any():
         return pictures
-    offsets = torch.arange(-3, 4, dtype=pictures.dtype, device=pictures.device)
+    reach = round(2.5 * most)
+    offsets = torch.arange(-reach, reach + 1, dtype=pictures.dtype, device=pictures.device)
     kernel = torch.exp(-0.5 * (offsets / deviation).square())
     kernel = kernel / kernel.sum()
-    blurred = F.pad(pictures[chosen], (3, 3, 3, 3), mode="replicate")
-    blurred = F.conv2d(F.conv2d(blurred, kernel.view(1, 1, 1, 7)), kernel.view(1, 1, 7, 1))
+    blurred = F.pad(pictures[chosen], (reach,) * 4, mode="replicate")
+    blurred = F.conv2d(F.conv2d(blurred, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
     pictures = pictures.clone()
     pictures[chosen] = blurred
     return pictures

@@ -18,6 +18,7 @@ from shelly_local.runtime import read_description
 
 from . import networks
 from .export import load_network
+from .landmarks import align_all
 
 
 def read_teachers(text: str) -> list[tuple[Path, float]]:
@@ -48,7 +49,7 @@ def read_teachers(text: str) -> list[tuple[Path, float]]:
 def teacher_probabilities(
     teachers: Sequence[tuple[Path, float]],
     images: NDArray[np.uint8],
-    aligned: Tensor,
+    alignment: Tensor | None,
     device: torch.device,
     precision: str = "float32",
 ) -> Tensor:
@@ -60,7 +61,8 @@ def teacher_probabilities(
     Args:
         teachers: model directories with PyTorch weights, and what each counts in the mean.
         images: uint8 (N, 48, 48), as they were cropped by the authors of FER2013.
-        aligned: uint8 (N, 1, 48, 48), the same aligned by their landmarks.
+        alignment: float (N, 2, 3) from ``training.landmarks.alignments``, for teachers that want
+            faces aligned; None shows them the whole pictures.
         device: where to compute.
         precision: "bfloat16" computes in that; probabilities move by 0.001 (root mean square).
 
@@ -74,11 +76,8 @@ def teacher_probabilities(
     for folder, weight in tqdm(teachers, desc="teachers", disable=None):
         description = read_description(folder / DESCRIPTION_FILE)
         settings = description.get("training", {}).get("settings", {})
-        pictures = (
-            aligned
-            if settings.get("alignment") == "landmarks"
-            else torch.from_numpy(images).unsqueeze(1)
-        )
+        matrices = alignment if settings.get("alignment") == "landmarks" else None
+        pictures = align_all(images, matrices, int(description["input"]["width"]))
         teacher = load_network(folder).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits = torch.from_numpy(networks.predict(teacher, pictures))

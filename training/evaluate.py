@@ -26,7 +26,7 @@ from shelly_local.model import DESCRIPTION_FILE, EmotionModel
 from shelly_local.results import CLASSES
 
 from . import fer2013
-from .landmarks import find, plausible
+from .landmarks import align_all, find, plausible
 from .metrics import Scores, score
 from .photos import (
     by_group,
@@ -49,7 +49,7 @@ TITLES = {
 def crops_of(
     faces: fer2013.Faces, classifier: EmotionClassifier
 ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-    """The 48x48 faces as the model wants them, uint8 (N, 48, 48).
+    """The 48x48 faces as the model wants them, uint8 (N, side, side).
 
     A model trained on aligned faces gets them aligned by the detector, as it gets photos;
     where no face is found, and for other models, the picture stays as it was cropped.
@@ -60,10 +60,10 @@ def crops_of(
     """
     model = classifier.model
     settings = model.description.get("training", {}).get("settings", {})
+    crops: NDArray[np.uint8] = align_all(faces.images, None, model.size)[:, 0].numpy().copy()
     if settings.get("alignment") != "landmarks":
-        return faces.images, {}
+        return crops, {}
     found = 0
-    crops: NDArray[np.uint8] = faces.images.copy()
     for index, image in enumerate(tqdm(faces.images, desc="faces", disable=None)):
         landmarks = find(image, classifier.detector)
         found += not np.isnan(landmarks).any()

@@ -37,7 +37,6 @@ TORCH_WEIGHTS_FILE = "model.safetensors"
 TOLERANCE = 1e-4
 #: Real faces on which the two are compared; a second or two.
 CHECKED_FACES = 256
-SIDE = 48
 PRETRAINING_DATA = (
     "FER2013 (Goodfellow et al. 2013; no licence of the pictures is known), training part, "
     "with the FER+ votes (Barsoum et al. 2016, MIT) as soft targets"
@@ -68,7 +67,7 @@ def export_onnx(network: nn.Module, file: Path, faces: torch.Tensor) -> float:
     Args:
         network: its weights went through ``round_weights``.
         file: to be written.
-        faces: uint8 (N, 1, 48, 48), real faces, on which both must agree.
+        faces: uint8 (N, 1, side, side), real faces, on which both must agree.
 
     Returns:
         The largest difference of a probability.
@@ -78,7 +77,7 @@ def export_onnx(network: nn.Module, file: Path, faces: torch.Tensor) -> float:
     """
     network = network.eval().to(memory_format=torch.contiguous_format)
     generator = torch.Generator().manual_seed(0)
-    example = torch.rand(8, 1, SIDE, SIDE, generator=generator) * 255
+    example = torch.rand(8, *faces.shape[1:], generator=generator) * 255
     torch.onnx.export(
         network,
         (example,),
@@ -112,14 +111,10 @@ def load_network(folder: Path | None = None, name: str | None = None) -> nn.Modu
         name: of the network it must be; any by default.
 
     Raises:
-        ModelError: missing, damaged, another network, of another input size, or without
-            PyTorch weights.
+        ModelError: missing, damaged, another network, or without PyTorch weights.
     """
     folder = folder or bundled_model(DEFAULT_MODEL)
     description = read_description(folder / DESCRIPTION_FILE)
-    sides = [description.get("input", {}).get(side) for side in ("width", "height")]
-    if sides != [SIDE, SIDE]:
-        raise ModelError(f"{folder} takes faces of {sides} pixels; training needs {SIDE}.")
     try:
         found = description["training"]["settings"]["network"]
         if name not in (None, found):
@@ -195,7 +190,7 @@ def write_model(
     Args:
         network: on the CPU.
         folder: model directory, made if missing.
-        faces: uint8 (N, 1, 48, 48), real faces; the first ``CHECKED_FACES`` check the export.
+        faces: uint8 (N, 1, side, side), real faces; the first ``CHECKED_FACES`` check the export.
         template: (5, 2), where faces have their landmarks, in units of the side.
         temperature: divides the logits.
         command: how to train it again.
@@ -221,8 +216,8 @@ def write_model(
             "classes": list(CLASSES),
             "input": {
                 "name": "faces",
-                "width": SIDE,
-                "height": SIDE,
+                "width": faces.shape[-1],
+                "height": faces.shape[-2],
                 "colour": "grey",
                 "dtype": "float32",
                 "range": [0, 255],

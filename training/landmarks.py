@@ -123,15 +123,23 @@ def plausible(landmarks: NDArray[np.float32], template: ArrayLike) -> bool:
     return bool(1 / MAX_SCALE < scale < MAX_SCALE and degrees < MAX_DEGREES and moved < MAX_SHIFT)
 
 
-def align_all(images: NDArray[np.uint8], matrices: Tensor | None) -> Tensor:
-    """Crops without any change at random, uint8 (N, 1, 48, 48); as they are without matrices."""
+def align_all(images: NDArray[np.uint8], matrices: Tensor | None, side: int = SIDE) -> Tensor:
+    """Crops without any change at random, uint8 (N, 1, side, side).
+
+    Args:
+        images: uint8 (N, 48, 48).
+        matrices: from ``alignments``; None shows the whole pictures.
+        side: of a crop, in pixels.
+    """
     if matrices is None:
-        return torch.from_numpy(images).unsqueeze(1)
+        if side == SIDE:
+            return torch.from_numpy(images).unsqueeze(1)
+        matrices = torch.eye(2, 3).expand(len(images), 2, 3)
     crops = []
     for start in range(0, len(images), 1024):
         batch = torch.from_numpy(images[start : start + 1024]).unsqueeze(1).float()
         grid = torch.nn.functional.affine_grid(
-            matrices[start : start + 1024], [len(batch), 1, SIDE, SIDE], align_corners=False
+            matrices[start : start + 1024], [len(batch), 1, side, side], align_corners=False
         )
         crop = torch.nn.functional.grid_sample(
             batch, grid, padding_mode="border", align_corners=False

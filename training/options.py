@@ -9,6 +9,8 @@ from pathlib import Path
 from .settings import Settings
 
 ALLOWED = {"alignment": ("landmarks", "none"), "precision": ("auto", "bfloat16", "float32")}
+#: Side of a face, in pixels, that is left with one pixel after the networks' halvings.
+LEAST_SIDE = 16
 EXAMPLES = """\
 examples:
   python -m training.pretrain --fer2013 data/fer2013 --model models/emotion
@@ -96,10 +98,10 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
             parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")
     if arguments.sharpness_radius < 0:
         parser.error(f"--sharpness-radius must be at least 0, got {arguments.sharpness_radius}")
-    for name in ("epochs", "stop_after"):
+    for name, least in (("epochs", 1), ("stop_after", 1), ("side", LEAST_SIDE)):
         value = getattr(arguments, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        if value is not None and value < least:
+            parser.error(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
     return arguments
 
 

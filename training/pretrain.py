@@ -60,7 +60,7 @@ class Trained:
         model: the averaged network.
         temperature: fitted on the public part.
         public: scores there, with that temperature.
-        faces: uint8 (N, 1, 48, 48), the faces of the public part as the model gets them.
+        faces: uint8 (N, 1, side, side), the faces of the public part as the model gets them.
         template: (5, 2), where their landmarks lie, in units of the side.
     """
 
@@ -86,7 +86,7 @@ def weighted_loss(
     weights: Tensor,
     settings: Settings,
 ) -> Tensor:
-    """Sum of the weighted cross-entropies of float (N, 1, 48, 48) with targets (N, 7)."""
+    """Sum of the weighted cross-entropies of float (N, 1, H, W) with targets (N, 7)."""
     enabled = settings.precision == "bfloat16"
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=enabled):
         logits, _ = forward(inputs)
@@ -133,7 +133,7 @@ def train_epoch(
         weight = data.weights[chosen].sum().clamp(min=1e-6) / world.size
         alignment = None if data.alignment is None else data.alignment[chosen]
         pictures = data.pictures[chosen].float()
-        pictures = augment(pictures, generator, alignment, settings.augmented_share)
+        pictures = augment(pictures, generator, alignment, settings.augmented_share, settings.side)
         inputs = world.share(pictures).to(memory_format=torch.channels_last)
         chosen = world.share(chosen)
         # Divided by the weight of the whole batch: the mean over processes is its loss.
@@ -213,9 +213,8 @@ def train(
                 world.wait()
     teachers = None
     if chosen:
-        crops = align_all(parts["train"].images, alignment["train"])
         teachers = teacher_probabilities(
-            chosen, parts["train"].images, crops, world.device, settings.precision
+            chosen, parts["train"].images, alignment["train"], world.device, settings.precision
         )
     data = prepare(
         parts["train"],
@@ -231,13 +230,13 @@ def train(
     )
     truth, valid = parts["public"].majority()
     truth = truth[valid]
-    public_pictures = align_all(parts["public"].images, alignment["public"])[valid]
+    public_pictures = align_all(parts["public"].images, alignment["public"], settings.side)[valid]
     print(
         f"Training {settings.network!r} on {len(data.pictures):,} pictures, "
         f"{settings.epochs} epochs, {world.device.type}, {settings.precision}."
     )
     if settings.init.endswith(".json") and not state.history:
-        some = align_all(parts["train"].images[:SETTLE_FACES], alignment["train"])
+        some = align_all(parts["train"].images[:SETTLE_FACES], alignment["train"], settings.side)
         networks.settle(state.model, some.to(world.device))
         state.average.load_state_dict(state.model.state_dict())
     # Statistics over the whole batch, as one process has them.

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import export, splits
+from . import splits
 from .dataset import Frame
 from .distributed import World
 from .finetune import FitSettings
@@ -46,12 +46,13 @@ def estimate(
     parts: Sequence[splits.Split],
     settings: FitSettings,
     world: World,
+    side: int,
 ) -> str:
     """How long it will take: the fits at most, from a timed step; crops by their number."""
     frames = {f for chosen in (learn, *views.values()) for fs in chosen.values() for f in fs}
     cutting = math.ceil(len(frames) / (CROPS_PER_CORE * (os.cpu_count() or 1)) / 60)
     count = sum(len(chosen) for chosen in learn.values())
-    batch = torch.zeros(settings.batch_size, 1, export.SIDE, export.SIDE, device=world.device)
+    batch = torch.zeros(settings.batch_size, 1, side, side, device=world.device)
     model = network.to(world.device).eval()  # batch norm must keep its statistics
     times = []
     for _ in range(3):

@@ -90,7 +90,7 @@ def quantise(weights: Path, crops: NDArray[np.uint8], target: Path) -> None:
 
     Args:
         weights: the ONNX file.
-        crops: uint8 (N, 48, 48), typical faces.
+        crops: uint8 (N, side, side), typical faces.
         target: the file to be written.
     """
     folded = target.with_suffix(".folded.onnx")
@@ -113,12 +113,12 @@ def quantise(weights: Path, crops: NDArray[np.uint8], target: Path) -> None:
 
 
 def crops_for(model: EmotionModel, images: NDArray[np.uint8], cache: Path) -> NDArray[np.uint8]:
-    """FER2013 faces as the model was trained on them, uint8 (N, 48, 48)."""
+    """FER2013 faces as the model was trained on them, uint8 (N, side, side)."""
     settings = model.description.get("training", {}).get("settings", {})
-    if settings.get("alignment") != "landmarks":
-        return images
-    matrices = alignments(find_all(images, cache), model.template)
-    crops: NDArray[np.uint8] = align_all(images, matrices)[:, 0].numpy()
+    matrices = None
+    if settings.get("alignment") == "landmarks":
+        matrices = alignments(find_all(images, cache), model.template)
+    crops: NDArray[np.uint8] = align_all(images, matrices, model.size)[:, 0].numpy()
     return crops
 
 
@@ -129,7 +129,7 @@ def accuracy(
 
     Args:
         session: of ONNX Runtime.
-        crops: uint8 (N, 48, 48).
+        crops: uint8 (N, side, side).
         truth: (N,), indices of classes.
         mirror: whether the answer is the mean over the face and its mirror image.
     """
@@ -142,9 +142,9 @@ def accuracy(
     return right / len(crops)
 
 
-def milliseconds(sessions: dict[str, Any], mirror: bool) -> dict[str, float]:
+def milliseconds(sessions: dict[str, Any], size: int, mirror: bool) -> dict[str, float]:
     """Median time of one face, with its mirror image where the model wants it; files in turn."""
-    shape = (2 if mirror else 1, 48, 48)
+    shape = (2 if mirror else 1, size, size)
     face = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(RUNS):
@@ -218,7 +218,7 @@ def main(argv: list[str] | None = None) -> int:
                 files["float"], crops_for(model, train.images[chosen], partial), files["8-bit"]
             )
             sessions = {name: open_session(file) for name, file in files.items()}
-            times = milliseconds(sessions, model.mirror)
+            times = milliseconds(sessions, model.size, model.mirror)
             right = {
                 name: accuracy(each, crops, truth[valid], model.mirror)
                 for name, each in sessions.items()

@@ -34,6 +34,9 @@ class Settings:
     ema_decay: float = 0.999
     #: "landmarks" aligns each face as photos are in use; "none" takes it as it was cropped.
     alignment: str = "landmarks"
+    #: Of an aligned face, in pixels: as FER2013's. With 64 a face keeps more of its detail when it
+    #: is turned and moved, takes 1.8 times as long, and is answered no better.
+    side: int = 48
     #: How much larger faces are than FER2013 frames them: less hair and wall, more of the face.
     zoom: float = 1.08
     #: Pictures of rare classes count more, by (mean frequency / frequency) to this power:

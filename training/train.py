@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace, settings: FitSettings, world: World) -> N
         "few": choose(index.takes, arguments.frames, arguments.k, distance),
         "whole": thinned(index.takes, arguments.whole_take),
     }
-    say(world, estimate(network, learn, views, parts, settings, world))
+    say(world, estimate(network, learn, views, parts, settings, world, start_model.size))
     faces, problems = cut_out(
         [learn, *views.values()],
         start_model,
