@@ -185,7 +185,7 @@ def torchrun(*command: str | Path) -> None:
 
 def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
     """The curve and the model are those of one process, but for float32's rounding."""
-    single = ["--precision", "float32"]
+    single = ["--precision", "float32", "--mixed-share", "0.5"]
     assert pretrain.main([*options(data, tmp_path / "one"), *single]) == 0
     torchrun("training.pretrain", *options(data, tmp_path / "two"), *single)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
@@ -223,7 +223,7 @@ def test_another_round_begins_with_a_finished_model(
 def test_another_round_may_have_faces_of_another_side(data: Path, tmp_path: Path) -> None:
     assert pretrain.main(options(data, tmp_path / "first")) == 0
     first = str(tmp_path / "first" / "model")
-    again = ["--side", "64", "--init", first, "--teachers", first, "--teacher-share", "0.3"]
+    again = ["--side", "64", "--init", first, "--teachers", first, "--epochs", "8"]
     assert pretrain.main([*options(data, tmp_path), *again]) == 0
     model = EmotionModel(tmp_path / "model")
     assert model.size == 64

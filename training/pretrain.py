@@ -44,6 +44,7 @@ from .distillation import read_teachers, teacher_probabilities
 from .distributed import World
 from .landmarks import align_all, alignments, find_all
 from .metrics import Scores, fit_temperature, score
+from .mixing import mix
 from .options import command_line, parse, without_folders
 from .precision import best_precision
 from .settings import Settings
@@ -130,14 +131,18 @@ def train_epoch(
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         chosen = batch.to(device)
-        weight = data.weights[chosen].sum().clamp(min=1e-6) / world.size
         alignment = None if data.alignment is None else data.alignment[chosen]
         pictures = data.pictures[chosen].float()
         pictures = augment(pictures, generator, alignment, settings.augmented_share, settings.side)
-        inputs = world.share(pictures).to(memory_format=torch.channels_last)
-        chosen = world.share(chosen)
+        targets, weights = data.targets[chosen], data.weights[chosen]
+        if settings.mixed_share:
+            pictures, targets, weights = mix(
+                pictures, targets, weights, settings.mixed_share, generator
+            )
         # Divided by the weight of the whole batch: the mean over processes is its loss.
-        targets, weights = data.targets[chosen], data.weights[chosen] / weight
+        weights = weights * world.size / weights.sum().clamp(min=1e-6)
+        inputs = world.share(pictures).to(memory_format=torch.channels_last)
+        targets, weights = world.share(targets), world.share(weights)
         state.optimiser.zero_grad(set_to_none=True)
         if settings.sharpness_radius:
             some = slice(math.ceil(len(inputs) * sharpness.CLIMBING_SHARE))
