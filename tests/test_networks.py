@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,8 @@ def test_a_teacher_gets_faces_of_the_side_it_learnt_from(tmp_path: Path) -> None
     wanted = model.predict(enlarged[:, 0].numpy()).probabilities
     answers = teacher_probabilities([(folder, 1.0)], images, None, torch.device("cpu"))
     assert np.abs(answers.numpy() - wanted).max() < 1e-3
+    description = json.loads((folder / "model.json").read_text())
+    for wrong in ({}, {"width": 64, "height": 48}):
+        (folder / "model.json").write_text(json.dumps(description | {"input": wrong}))
+        with pytest.raises(ModelError, match="training needs square ones"):
+            teacher_probabilities([(folder, 1.0)], images, None, torch.device("cpu"))

@@ -17,8 +17,9 @@ MAX_SHEAR = 0.06
 # Light: gamma and contrast around mid grey, a gradient for light from one side.
 MAX_GAMMA = 1.5
 MAX_GRADIENT = 40.0  # grey levels across the picture
-# A webcam at two metres gives a face of twenty pixels; noise of a dim room.
-LOW_RESOLUTION_SIDES = (0.417, 0.83)  # of the side: 20 to 40 pixels of 48
+# A webcam at two metres gives a face of twenty pixels; noise of a dim room. Shares of the side, as
+# a larger crop is for faces that have more: of 48 pixels 20 to 40 are left.
+LOW_RESOLUTION_SIDES = (0.417, 0.83)
 LOW_RESOLUTION_SHARE = 0.25
 # A lens out of focus; with the pictures above, faces from sharp to blurred.
 MAX_BLUR = 0.025  # of the side, standard deviation: 1.2 pixels of 48

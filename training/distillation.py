@@ -17,7 +17,7 @@ from shelly_local.results import CLASSES
 from shelly_local.runtime import read_description
 
 from . import networks
-from .export import load_network
+from .export import face_side, load_network
 from .landmarks import align_all
 
 
@@ -77,7 +77,7 @@ def teacher_probabilities(
         description = read_description(folder / DESCRIPTION_FILE)
         settings = description.get("training", {}).get("settings", {})
         matrices = alignment if settings.get("alignment") == "landmarks" else None
-        pictures = align_all(images, matrices, int(description["input"]["width"]))
+        pictures = align_all(images, matrices, face_side(folder, description))
         teacher = load_network(folder).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits = torch.from_numpy(networks.predict(teacher, pictures))

@@ -103,6 +103,18 @@ def export_onnx(network: nn.Module, file: Path, faces: torch.Tensor) -> float:
     return worst
 
 
+def face_side(folder: Path, description: dict[str, Any]) -> int:
+    """Side of the faces that a model takes, in pixels.
+
+    Raises:
+        ModelError: the description of the model in ``folder`` has none.
+    """
+    sides = [description.get("input", {}).get(side) for side in ("width", "height")]
+    if not isinstance(sides[0], int) or sides[0] != sides[1]:
+        raise ModelError(f"{folder} takes faces of {sides} pixels; training needs square ones.")
+    return sides[0]
+
+
 def load_network(folder: Path | None = None, name: str | None = None) -> nn.Module:
     """The network of a model directory with its weights, to train on from.
 
@@ -111,10 +123,12 @@ def load_network(folder: Path | None = None, name: str | None = None) -> nn.Modu
         name: of the network it must be; any by default.
 
     Raises:
-        ModelError: missing, damaged, another network, or without PyTorch weights.
+        ModelError: missing, damaged, another network, not for square faces, or without PyTorch
+            weights.
     """
     folder = folder or bundled_model(DEFAULT_MODEL)
     description = read_description(folder / DESCRIPTION_FILE)
+    face_side(folder, description)
     try:
         found = description["training"]["settings"]["network"]
         if name not in (None, found):

@@ -69,7 +69,7 @@ class Samples:
     """Crops with their classes.
 
     Attributes:
-        images: uint8 (N, 48, 48).
+        images: uint8 (N, side, side).
         labels: int64 (N,), indices into ``CLASSES``.
     """
 

@@ -104,7 +104,7 @@ class ExpressionNet(nn.Module):
         """Pictures to logits and embedding.
 
         Args:
-            pictures: float (N, 1, 48, 48), grey levels 0..255.
+            pictures: float (N, 1, H, W), grey levels 0..255; 48x48 in the default recipe.
 
         Returns:
             logits (N, 7) in the order of ``CLASSES`` and the embedding (N, D) they are
@@ -289,7 +289,7 @@ def settle(network: nn.Module, pictures: Tensor) -> None:
 
     Args:
         network: from ``build``, with weights from ``load_backbone``; it is changed.
-        pictures: uint8 (N, 1, 48, 48), on its device.
+        pictures: uint8 (N, 1, H, W), on its device.
     """
     with face_resnet.measured_statistics(network):
         network(pictures.float())
@@ -301,7 +301,7 @@ def predict(model: nn.Module, pictures: Tensor, batch_size: int = 128) -> NDArra
 
     Args:
         model: on the device on which to compute; left in evaluation mode.
-        pictures: uint8 (N, 1, 48, 48), on any device.
+        pictures: uint8 (N, 1, H, W), on any device.
         batch_size: faces of one pass; more at once leave a CPU's caches and take longer.
     """
     model.eval()
