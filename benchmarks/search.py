@@ -43,6 +43,8 @@ MAX_DEGREES = 20.0
 ATTEMPTS = 30
 #: Fewer, and a large face would be smaller than P-Net's window.
 MIN_PIXELS = 100
+#: Half of a face's height, as a share of its width.
+TALL = 0.65
 #: A found face is the right one if its middle is this near, as a share of the face's width.
 NEAR = 0.4
 
@@ -115,7 +117,7 @@ def _ground(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
 
 
 def make(sources: Sequence[Portrait], random: np.random.Generator) -> Picture:
-    """A picture of one or two of the portraits, which do not hide each other."""
+    """A picture of one or two of the portraits, of which the second hides nothing of a face."""
     longer = int(random.integers(SIDES[0], SIDES[1] + 1))
     shorter = int(longer * random.uniform(0.56, 1.0))
     size = (longer, shorter) if random.random() < 0.5 else (shorter, longer)
@@ -150,8 +152,10 @@ def make(sources: Sequence[Portrait], random: np.random.Generator) -> Picture:
         middle_y = y + turned.imag + height / 2
         fits = width <= size[0] and height <= size[1]
         hides = any(
-            abs(middle_x - a) < (share * longer + b) / 2
-            and abs(middle_y - c) < 0.65 * (share * longer + b)
+            x < a + b / 2
+            and a - b / 2 < x + width
+            and y < c + TALL * b
+            and c - TALL * b < y + height
             for a, c, b in faces
         )
         if not fits or hides:

@@ -138,7 +138,10 @@ def test_teachers_answer_with_the_crops_they_learnt_from(tmp_path: Path) -> None
 
 def test_a_teacher_gets_faces_of_the_side_it_learnt_from(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    folder = write(networks.build("small").eval(), "small", tmp_path / "teacher", side=64)
+    network = networks.build("small").eval()
+    with torch.no_grad():
+        network.get_parameter("head.weight").mul_(30)  # sure of its answers, so that they differ
+    folder = write(network, "small", tmp_path / "teacher", side=64)
     model = EmotionModel(folder)
     assert model.size == 64
     images = faces(4)[:, 0].to(torch.uint8).numpy()
@@ -148,6 +151,9 @@ def test_a_teacher_gets_faces_of_the_side_it_learnt_from(tmp_path: Path) -> None
     wanted = model.predict(enlarged[:, 0].numpy()).probabilities
     answers = teacher_probabilities([(folder, 1.0)], images, None, torch.device("cpu"))
     assert np.abs(answers.numpy() - wanted).max() < 1e-3
+    with torch.no_grad():
+        small = (network(torch.from_numpy(images)[:, None].float())[0] / 1.5).softmax(1)
+    assert np.abs(small.numpy() - wanted).max() > 0.01, "faces of 48 pixels give other answers"
     description = json.loads((folder / "model.json").read_text())
     for wrong in ({}, {"width": 64, "height": 48}):
         (folder / "model.json").write_text(json.dumps(description | {"input": wrong}))

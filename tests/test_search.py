@@ -70,6 +70,23 @@ def test_pictures_say_where_their_faces_are() -> None:
             assert near, (picture.faces, boxes)
 
 
+def test_a_face_beside_the_middle_is_where_it_is_turned_to() -> None:
+    """A white dot as the middle of a face in the corner of a black portrait."""
+    rows, columns = np.mgrid[:400, :400]
+    dot = np.where((rows - 50) ** 2 + (columns - 50) ** 2 < 64, 255, 0).astype(np.uint8)
+    source = search.Portrait(Image.fromarray(dot).convert("RGB"), (10.0, 10.0, 90.0, 90.0))
+    random = np.random.default_rng(6)
+    for _ in range(12):
+        picture = search.make([source], random)
+        grey = np.asarray(Image.open(io.BytesIO(picture.data)).convert("L")).astype(float)
+        y, x = np.mgrid[: grey.shape[0], : grey.shape[1]] + 0.5
+        for left, top, width in picture.faces:
+            near = np.hypot(x - left, y - top) < 0.4 * width
+            bright = near & (grey > grey[near].max() / 2)
+            off = np.hypot(x[bright].mean() - left, y[bright].mean() - top)
+            assert off < 0.04 * width
+
+
 def test_wrong_usage_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong, message in (
         (["--pictures", "0"], "--pictures must be at least 1, not 0"),
