@@ -19,6 +19,13 @@ from shelly_local.contract_types import (
     WarningInfo,
 )
 
+#: Names in one list of a request: no program asks for a tenth of them.
+MAX_LIST = 1_000
+#: Names that a message lists before it says how many more there are.
+_SHOWN_NAMES = 20
+#: Signs of a name that a message shows; ids have fewer.
+_SHOWN_SIGNS = 160
+
 
 def parse_version(value: str) -> date:
     """The date of the API version; any well-formed ``YYYY-MM-DD`` is fine.
@@ -75,7 +82,22 @@ def parse_list(value: str | Iterable[str] | None, name: str) -> list[str] | None
     if not all(isinstance(part, str) for part in parts):
         raise request_error(f"{name} must be text or a list of texts, got {value!r}.")
     items = (item.strip() for part in parts for item in _split(part))
-    return list(dict.fromkeys(item for item in items if item))
+    found = list(dict.fromkeys(item for item in items if item))
+    if len(found) > MAX_LIST:
+        raise request_error(f"{name} names {len(found)} things; at most {MAX_LIST} are allowed.")
+    return found
+
+
+def parse_json(text: str) -> object:
+    """A JSON text as a client sends it.
+
+    Raises:
+        ValueError: it is no JSON, or nested without end.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def select_classifiers(
@@ -112,15 +134,17 @@ def select_classifiers(
         answering = list(dict.fromkeys([*known, *ready]))
         chosen = [name for name in classifier_ids if name in answering]
         missing = [name for name in classifier_ids if name not in answering]
-        hint = f"known are: {', '.join(answering)}."
+        hint = f"known are: {_listed(answering)}."
         waiting = [
             f"Classifier {name} {custom[name].waiting}" for name in missing if name in custom
         ]
         if not chosen:
-            text = f"None of the requested classifier ids were found: {', '.join(missing)}; {hint}"
+            text = f"None of the requested classifier ids were found: {_listed(missing)}; {hint}"
             raise images_error(sources, " ".join([text, *waiting]), 404)
         remarks = [
-            f"Classifier {name} was not found; {hint}" for name in missing if name not in custom
+            f"Classifier {name[:_SHOWN_SIGNS]} was not found; {hint}"
+            for name in missing
+            if name not in custom
         ]
         return chosen, [
             {"warning_id": "not_found", "description": text} for text in [*remarks, *waiting]
@@ -128,7 +152,7 @@ def select_classifiers(
     kinds = {owner.lower() for owner in owners or ()}
     for owner in owners or ():
         if owner.lower() not in ("ibm", "me"):
-            raise request_error(f"owners may hold IBM and me, got {owner!r}.")
+            raise request_error(f"owners may hold IBM and me, got {owner[:_SHOWN_SIGNS]!r}.")
     chosen = [DEFAULT_ID] if "ibm" in kinds or not kinds else []
     if "me" in kinds:
         chosen += ready
@@ -138,10 +162,17 @@ def select_classifiers(
     return chosen, []
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names with commas, the first of many."""
+    shown = ", ".join(name[:_SHOWN_SIGNS] for name in names[:_SHOWN_NAMES])
+    more = len(names) - _SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
 def _split(text: str) -> list[str]:
     if text.lstrip().startswith("["):
         try:
-            items = json.loads(text)
+            items = parse_json(text)
         except ValueError:
             return text.split(",")
         if isinstance(items, list) and all(isinstance(item, str) for item in items):

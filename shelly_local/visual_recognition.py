@@ -22,7 +22,7 @@ from shelly_local.contract import MAX_IMAGE_BYTES, ClassifiedImages, ImageOutcom
 from shelly_local.custom.calls import CustomClassifierCalls
 from shelly_local.detailed_response import ApiException, DetailedResponse
 from shelly_local.errors import BackendError, ImageError, MissingExtraError, ShellyError
-from shelly_local.fetch import FetchError, fetch
+from shelly_local.fetch import Fetched, FetchError, fetch
 from shelly_local.uploads import ImagesFile, read_images, upload_name
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ class VisualRecognition(CustomClassifierCalls):
         classifier_ids: str | Iterable[str] | None = None,
         accept_language: str | None = None,
         headers: object = None,
+        *,
+        fetched: Fetched | ShellyError | None = None,
     ) -> DetailedResponse[ClassifiedImages]:
         """Classify the facial expression in one photo, or in each photo of a zip file.
 
@@ -166,6 +168,7 @@ class VisualRecognition(CustomClassifierCalls):
             accept_language: accepted; class names stay English, which is what IBM's service
                 fell back to for languages it had no names in.
             headers: accepted and unused.
+            fetched: what :meth:`fetch` gave for ``url``; None fetches now.
 
         Returns:
             The answer: ``get_result()`` is ``{"images", "images_processed",
@@ -205,10 +208,27 @@ class VisualRecognition(CustomClassifierCalls):
             for source, data in read_images(images_file, upload.get("image"), warnings):
                 outcomes.append(self._classify_image(data, source, built_in, custom))
         if url:
-            outcomes.append(self._classify_url(url, built_in, custom))
+            outcomes.append(self._classify_url(url, fetched or self.fetch(url), built_in, custom))
         return DetailedResponse(
             response=contract.classified_images(outcomes, ids, limit, warnings, entries)
         )
+
+    def fetch(self, url: str) -> Fetched | ShellyError:
+        """Fetch a photo if ``allow_url`` permits it, for ``classify`` to be called later.
+
+        Args:
+            url: its http(s) address.
+
+        Returns:
+            The photo, or why there is none, which ``classify`` then tells.
+        """
+        if not self._allow_url:
+            reason = "fetching is switched off; allow_url=True or --allow-url switches it on"
+            return FetchError(reason)
+        try:
+            return fetch(url, max_bytes=MAX_IMAGE_BYTES, loopback=self._allow_url == "loopback")
+        except ShellyError as error:
+            return error
 
     @property
     def built_in_ids(self) -> tuple[str, ...]:
@@ -271,15 +291,14 @@ class VisualRecognition(CustomClassifierCalls):
         return self._backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
 
     def _classify_url(
-        self, url: str, built_in: bool, custom: Mapping[str, Snapshot]
+        self,
+        url: str,
+        fetched: Fetched | ShellyError,
+        built_in: bool,
+        custom: Mapping[str, Snapshot],
     ) -> ImageOutcome:
-        if not self._allow_url:
-            reason = "fetching is switched off; allow_url=True or --allow-url switches it on"
-            return ImageOutcome({"source_url": url}, FetchError(reason))
-        try:
-            fetched = fetch(url, max_bytes=MAX_IMAGE_BYTES, loopback=self._allow_url == "loopback")
-        except ShellyError as error:
-            return ImageOutcome({"source_url": url}, error)
+        if isinstance(fetched, ShellyError):
+            return ImageOutcome({"source_url": url}, fetched)
         source: ImageSource = {"source_url": url, "resolved_url": fetched.resolved_url}
         return self._classify_image(fetched.data, source, built_in, custom)
 

@@ -14,8 +14,8 @@ from flask import Flask
 from shelly_local.images import MAX_FILE_BYTES
 from shelly_local.server import requestlog
 from shelly_local.server.api import create_api, mounted
-from shelly_local.server.forms import MAX_BODY_BYTES as MAX_API_BODY_BYTES
 from shelly_local.server.gate import MAX_WAIT, Gate
+from shelly_local.server.hosts import LOOPBACK_HOSTS
 
 from . import compression, operations, problems, security, views
 from .advice import Adviser
@@ -68,7 +68,7 @@ def create_app(
     """
     app = Flask(__name__)
     app.config.from_mapping(
-        ALLOWED_HOSTS=security.LOOPBACK_HOSTS,
+        ALLOWED_HOSTS=LOOPBACK_HOSTS,
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         DEFAULT_BACKEND=None,
         THREADS=DEFAULT_THREADS,
@@ -77,7 +77,6 @@ def create_app(
         REQUEST_LOG=None,
         API_KEY=None,
         ALLOWED_ORIGINS=(),
-        API_BODY_BYTES=0,
     )
     app.config.from_mapping(config or {})
     if app.config["QUEUE"] is None:
@@ -102,7 +101,6 @@ def create_app(
         app.extensions["api"] = api
         # Beside the page, not behind it: the API has checks and error shapes of its own.
         app.wsgi_app = mounted(app.wsgi_app, api)  # type: ignore[assignment,method-assign]
-        app.config["API_BODY_BYTES"] = MAX_API_BODY_BYTES
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,9 @@ from .problems import Problem
 
 #: A line's id has few digits; longer numbers are nonsense, and slow to read in bulk.
 _MAX_DIGITS = 6
+#: Commas, brackets and braces of a question's JSON: it has a dozen, and each may stand for an
+#: object of a hundred bytes.
+_MAX_SIGNS = 100
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,10 @@ def read_question(body: bytes) -> Question:
     Raises:
         Problem: there is no picture in it, or a field has an unusable value.
     """
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
-        fields = None
+    fields = None
+    if sum(body.count(sign) for sign in (b",", b"[", b"{")) <= _MAX_SIGNS:
+        with suppress(ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
+            fields = json.loads(body)
     image = fields.get("image") if isinstance(fields, dict) else None
     if not isinstance(fields, dict) or not isinstance(image, str):
         raise Problem(
@@ -128,6 +132,8 @@ def _shown(value: object) -> str:
 
 def _picture(data_url: str) -> bytes:
     """The bytes of the picture inside a data URL (RFC 2397)."""
+    if not data_url.isascii():  # and so takes up to four times its size
+        raise _garbled()
     header, comma, data = data_url.partition(",")
     header = header.lower()
     if "image" not in header:
@@ -141,9 +147,13 @@ def _picture(data_url: str) -> bytes:
         if not (comma and header.endswith(";base64")):
             raise binascii.Error("the data URL does not announce base64")
         return base64.b64decode("".join(data.split()), validate=True)
-    except ValueError as error:  # binascii.Error is one; other alphabets are another
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "bad-encoding",
-            "That photo arrived garbled: I expected 'data:image/...;base64,' followed by base64.",
-        ) from error
+    except ValueError as error:  # binascii.Error is one
+        raise _garbled() from error
+
+
+def _garbled() -> Problem:
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        "bad-encoding",
+        "That photo arrived garbled: I expected 'data:image/...;base64,' followed by base64.",
+    )

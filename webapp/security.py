@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
 
-from .problems import Problem
+from shelly_local.server.hosts import host_name, is_another_site
 
-#: The names under which a browser reaches a server on its own machine.
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+from .problems import Problem
 
 #: Content Security Policy Level 3: everything from here, nothing inline; the preview of a
 #: photo is a blob: URL, a face as the model saw it a data: URL.
@@ -62,7 +59,7 @@ def register(app: Flask) -> None:
 
 def requested_host() -> str:
     """The host name the browser asked for, without port, in lower case."""
-    return re.sub(r":\d*$", "", request.host).lower()
+    return host_name(request.host)
 
 
 def _refuse_foreign_host() -> None:
@@ -78,30 +75,15 @@ def _refuse_foreign_host() -> None:
 
 
 def _refuse_foreign_origin() -> None:
-    """Stop other web sites from posting.
-
-    Browsers send Origin with every POST (Fetch, 3.2), and newer ones Sec-Fetch-Site, which
-    a page cannot set (Fetch Metadata, 2.3). A program sends neither.
-    """
+    """Stop other web sites from posting."""
     if request.method in _SAFE_METHODS:
         return
-    origin = request.headers.get("Origin")
-    foreign = origin is not None and _authority(origin) != request.host.lower()
-    site = request.headers.get("Sec-Fetch-Site", "same-origin").lower()
-    if foreign or site not in ("same-origin", "none"):
+    if is_another_site(request.headers, request.host):
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "foreign-origin",
             "Shelly takes photos only from her own page, not from another web site.",
         )
-
-
-def _authority(origin: str) -> str:
-    """``host[:port]`` of an origin; empty for ``null`` and for nonsense."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:  # such as "http://[", an unfinished IPv6 address
-        return ""
 
 
 def _add_headers(response: Response) -> Response:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from shelly_local.server import serving
-from shelly_local.server.serving import addresses, is_loopback
-
-from .security import LOOPBACK_HOSTS
+from shelly_local.server.api import body_limit, is_api_path
+from shelly_local.server.hosts import LOOPBACK_HOSTS, is_loopback
+from shelly_local.server.serving import addresses
 
 if TYPE_CHECKING:
     from shelly_local.server.gate import Gate
@@ -45,10 +45,13 @@ def create_server(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT
             api.config["ALLOWED_HOSTS"] = app.config["ALLOWED_HOSTS"]
     gate: Gate = app.extensions["gate"]
     # Up to twice the limit the application explains itself in its own words.
-    body_bytes = max(2 * int(app.config["MAX_CONTENT_LENGTH"]), app.config["API_BODY_BYTES"])
-    return serving.bind(
-        app, host, port, threads=gate.active + gate.waiting, max_body_bytes=body_bytes
-    )
+    page_bytes = 2 * int(app.config["MAX_CONTENT_LENGTH"])
+    has_api = "api" in app.extensions
+
+    def limit(method: str, path: str) -> int:
+        return body_limit(method, path) if has_api and is_api_path(path) else page_bytes
+
+    return serving.bind(app, host, port, threads=gate.active + gate.waiting, body_limit=limit)
 
 
 def serve(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:

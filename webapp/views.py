@@ -11,11 +11,12 @@ from flask.typing import ResponseReturnValue
 
 from shelly_local.results import CLASSES, PhotoEmotions
 from shelly_local.server.gate import Gate
+from shelly_local.server.hosts import LOOPBACK_HOSTS
 
 from .people import add_advice, crops, describe
 from .problems import Problem
 from .question import read_after, read_language, read_question
-from .security import LOOPBACK_HOSTS, requested_host
+from .security import requested_host
 
 if TYPE_CHECKING:
     from .advice import Adviser

@@ -191,9 +191,10 @@ def execute(arguments: argparse.Namespace) -> int:
     settings = resolve(SETTINGS, vars(arguments), table="serve")
     # Flask and the model runtime take time to load; --help needs neither.
     from shelly_local.server import processes, serving
+    from shelly_local.server.hosts import is_loopback
 
     host, port = settings["host"], settings["port"]
-    if not serving.is_loopback(host):
+    if not is_loopback(host):
         _check_key(host, settings["apikey"], settings["without_key"])
     if settings["processes"] == 1:
         _serve(settings)
@@ -235,11 +236,11 @@ def _serve(
         ready: called before the first answer, instead of printing the address.
     """
     from shelly_local.server import serving
-    from shelly_local.server.api import LOOPBACK_HOSTS, QUEUE_FACTOR, create_api
-    from shelly_local.server.forms import MAX_BODY_BYTES
+    from shelly_local.server.api import QUEUE_FACTOR, body_limit, create_api
+    from shelly_local.server.hosts import LOOPBACK_HOSTS, is_loopback
 
     host, threads = settings["host"], settings["threads"]
-    loopback = serving.is_loopback(host)
+    loopback = is_loopback(host)
     # Several requests at once keep the cores busy: threads within one would only compete.
     recognition = open_recognition(
         settings, model=settings["model"], backend=settings["backend"] or "local", threads=1
@@ -262,7 +263,7 @@ def _serve(
         )
         server = serving.bind(
             app, host, settings["port"], sockets=sockets,
-            threads=threads * (1 + QUEUE_FACTOR), max_body_bytes=MAX_BODY_BYTES,
+            threads=threads * (1 + QUEUE_FACTOR), body_limit=body_limit,
         )  # fmt: skip
         if ready is not None:
             ready()

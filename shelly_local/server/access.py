@@ -12,9 +12,13 @@ import hashlib
 import hmac
 import json
 import secrets
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from shelly_local.errors import ShellyError
 
 #: Lifetime of a token in seconds, as IBM's.
 TOKEN_SECONDS = 3600
@@ -23,6 +27,10 @@ TOKEN_SECONDS = 3600
 REFRESH_SECONDS = 30 * 24 * 3600
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 REFRESH_GRANT_TYPE = "refresh_token"
+#: Wrong keys that an address may show at once, and how many more a second after that.
+FREE_GUESSES, GUESSES_PER_SECOND = 20, 1.0
+#: Addresses whose guesses are remembered.
+MAX_ADDRESSES = 1_000
 #: The user name that goes with a key in basic authentication.
 USER = "apikey"
 #: Separates the signing key from the key itself, so that a token tells nothing about it.
@@ -37,11 +45,17 @@ class Access:
 
     Args:
         key: the key that is asked for; None lets everybody in.
+
+    Raises:
+        ShellyError: the key is no UTF-8 text.
     """
 
     def __init__(self, key: str | None = None) -> None:
         self._key = key
-        secret = key.encode() if key else secrets.token_bytes(32)
+        try:
+            secret = key.encode() if key else secrets.token_bytes(32)
+        except UnicodeEncodeError as error:
+            raise ShellyError("SHELLY_APIKEY must be UTF-8 text; its bytes are none.") from error
         self._signing_key = hmac.new(secret, _PURPOSE, hashlib.sha256).digest()
 
     @property
@@ -63,11 +77,20 @@ class Access:
         credentials = credentials.strip()
         if scheme.lower() == "basic" and self._is_basic(credentials):
             return True
-        if scheme.lower() == "bearer" and self._is_token(credentials):
-            return True
-        if self._is_token(header("X-Watson-Authorization-Token", "")):
+        if self.has_token(header):
             return True
         return any(self.is_key(query[name]) for name in ("api_key", "apikey") if name in query)
+
+    def has_token(self, header: Callable[[str, str], str]) -> bool:
+        """Whether a request shows a token that was made with the key and is still good.
+
+        Args:
+            header: see :meth:`allows`.
+        """
+        scheme, _, credentials = header("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._is_token(credentials.strip()):
+            return True
+        return self._is_token(header("X-Watson-Authorization-Token", ""))
 
     def is_key(self, text: str) -> bool:
         """Whether a text is the key, in constant time; any text is if none is asked for."""
@@ -115,6 +138,53 @@ class Access:
     def _signature(self, content: str) -> str:
         digest = hmac.new(self._signing_key, content.encode(), hashlib.sha256).digest()
         return _base64url(digest)
+
+
+class GuessedTooOftenError(ShellyError):
+    """Wrong keys came from one address faster than people make mistakes."""
+
+    code = 429
+    error_id = "too_many_guesses"
+
+    def __init__(self) -> None:
+        super().__init__("Too many wrong keys from your address; try again in a second.")
+
+
+class Guesses:
+    """Slows the guessing of keys: so many wrong ones from an address, then few a second.
+
+    An address pays for its own guesses only, and tokens are not asked about here. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # What is left of each address, and when that was so; the address seen last comes last.
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def check(self, address: str | None) -> None:
+        """Say no to an address that has no guess left.
+
+        Raises:
+            GuessedTooOftenError: it has none.
+        """
+        with self._lock:
+            if self._now_left(address or "")[0] < 1:
+                raise GuessedTooOftenError
+
+    def count(self, address: str | None) -> None:
+        """Count a wrong key."""
+        name = address or ""
+        with self._lock:
+            left, now = self._now_left(name)
+            self._left[name] = left - 1, now
+            self._left.move_to_end(name)
+            if len(self._left) > MAX_ADDRESSES:
+                self._left.popitem(last=False)
+
+    def _now_left(self, name: str) -> tuple[float, float]:
+        now = time.monotonic()
+        left, then = self._left.get(name, (float(FREE_GUESSES), now))
+        return min(left + (now - then) * GUESSES_PER_SECOND, FREE_GUESSES), now
 
 
 def _encoded(part: Mapping[str, Any]) -> str:

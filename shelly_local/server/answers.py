@@ -13,6 +13,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from shelly_local.contract import not_found_error, request_error
 from shelly_local.detailed_response import ApiException
 from shelly_local.errors import ShellyError
+from shelly_local.server.access import GuessedTooOftenError
+from shelly_local.server.bodies import RETRY_AFTER, BodiesFullError
 from shelly_local.server.gate import BusyError
 
 #: Cross-origin resource sharing, which IBM's service had since API version 2018-03-19. No
@@ -26,12 +28,21 @@ CORS = {
     "Access-Control-Max-Age": "600",
 }
 
+#: What a client is told of a failure here, by status; the log has the rest.
+_OWN_TEXTS = {
+    500: "Internal error: the model or the folder of custom classifiers cannot be used.",
+    503: "The server is stopping. Please try again in a moment.",
+    507: "The folder of custom classifiers cannot be written: its disk is full or read-only.",
+}
+
 
 def register(app: Flask) -> None:
     """Complete every answer of the application, and turn every failure into one."""
     app.after_request(_add_headers)
     app.register_error_handler(ApiException, _api_error)
     app.register_error_handler(BusyError, _busy)
+    app.register_error_handler(BodiesFullError, _full)
+    app.register_error_handler(GuessedTooOftenError, _guessed)
     app.register_error_handler(ShellyError, _own_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _fault)
@@ -39,7 +50,10 @@ def register(app: Flask) -> None:
 
 def answer(body: Mapping[str, Any], status: int = 200) -> Response:
     """A JSON answer; names are in the order of the contract, text is UTF-8."""
-    text = json.dumps(body, ensure_ascii=False)
+    try:
+        text = json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can name and UTF-8 cannot
+        text = json.dumps(body).encode()
     return Response(text, status=status, content_type="application/json")
 
 
@@ -87,9 +101,22 @@ def _busy(error: BusyError) -> Response:
 
 
 def _own_error(error: ShellyError) -> Response:
-    """The model or the data folder cannot be used."""
+    """The model or the data folder cannot be used, in words that name no folder of this machine."""
     current_app.logger.error("Cannot answer: %s", error.description)
-    return _api_error(flat_error(500, f"Internal error: {error.description}"))
+    code = error.code if error.code in _OWN_TEXTS else 500
+    return _api_error(flat_error(code, _OWN_TEXTS[code]))
+
+
+def _full(error: BodiesFullError) -> Response:
+    response = _api_error(request_error(error.description, error.code))
+    response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def _guessed(error: GuessedTooOftenError) -> Response:
+    response = _api_error(flat_error(error.code, error.description))
+    response.headers["Retry-After"] = "1"
+    return response
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, request
 
@@ -19,9 +18,17 @@ from shelly_local.contract import (
 from shelly_local.custom.names import LEARNING_ERROR
 from shelly_local.detailed_response import ApiException
 from shelly_local.server import answers, requestlog
-from shelly_local.server.access import GRANT_TYPE, REFRESH_GRANT_TYPE, Access
-from shelly_local.server.forms import Form, old_parameters, read_form
+from shelly_local.server.access import GRANT_TYPE, REFRESH_GRANT_TYPE, Access, Guesses
+from shelly_local.server.forms import (
+    MAX_CLASSIFY_BYTES,
+    MAX_SMALL_BYTES,
+    MAX_TRAINING_BYTES,
+    Form,
+    old_parameters,
+    read_form,
+)
 from shelly_local.server.gate import Gate
+from shelly_local.server.hosts import LOOPBACK_HOSTS, host_name, is_another_site
 from shelly_local.server.openapi import document
 from shelly_local.visual_recognition import VisualRecognition
 
@@ -32,13 +39,14 @@ PREFIX = re.compile(
     r"(?P<prefix>(/visual-recognition/api)?(/instances/[^/]+)?)"
     r"(?P<path>/(v3|v4|identity)(/.*)?|/openapi\.json)"
 )
-#: The names under which a client reaches a server on its own machine.
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 POSITIVE = "_positive_examples"
 #: Classifications at once, and how many requests may wait for each.
 DEFAULT_THREADS, QUEUE_FACTOR = 4, 8
 #: Seconds that a request may wait: IBM's SDKs wait for a minute.
 MAX_WAIT = 50.0
+
+#: Fetches of pictures at once; each takes a thread, none a turn to classify.
+MAX_FETCHES = 8
 
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -77,6 +85,8 @@ def create_api(
     threads = app.config["THREADS"]
     app.extensions["recognition"] = recognition
     app.extensions["access"] = Access(app.config["API_KEY"])
+    app.extensions["guesses"] = Guesses()
+    app.extensions["fetches"] = Gate(MAX_FETCHES, 0)
     app.extensions["gate"] = gate or Gate(threads, QUEUE_FACTOR * threads, MAX_WAIT)
     requestlog.register(app, app.config["REQUEST_LOG"])
     answers.register(app)
@@ -85,11 +95,27 @@ def create_api(
     return app
 
 
+def is_api_path(path: str) -> bool:
+    """Whether a request for a path is the API's."""
+    return PREFIX.fullmatch(path) is not None
+
+
+def body_limit(method: str, path: str) -> int:
+    """Most bytes of a request's body, as it is sent and unpacked, by method and path."""
+    found = PREFIX.fullmatch(path)
+    if method == "POST" and found:
+        if found["path"] == "/v3/classify":
+            return MAX_CLASSIFY_BYTES
+        if found["path"].startswith("/v3/classifiers"):
+            return MAX_TRAINING_BYTES
+    return MAX_SMALL_BYTES
+
+
 def mounted(page: WSGI, api: Flask) -> WSGI:
     """One application that leaves the paths of the API to ``api`` and all others to ``page``."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        ours = PREFIX.fullmatch(environ.get("PATH_INFO", ""))
+        ours = is_api_path(environ.get("PATH_INFO", ""))
         return api.wsgi_app(environ, start_response) if ours else page(environ, start_response)
 
     return application
@@ -109,20 +135,31 @@ def _without_prefix(application: WSGI) -> WSGI:
 def check() -> None:
     """Host, key, origin and version, in this order."""
     hosts: tuple[str, ...] | None = current_app.config["ALLOWED_HOSTS"]
-    host = re.sub(r":\d*$", "", request.host).lower()
+    host = host_name(request.host)
     if hosts is not None and host not in hosts:
         # A foreign name that leads here is DNS rebinding.
         raise answers.flat_error(403, f"Forbidden: the host {host[:80]!r} is not this server.")
-    if request.method == "OPTIONS" or not request.path.startswith("/v3/"):
+    if request.method == "OPTIONS" or not request.path.startswith(("/v3/", "/identity/")):
         return
-    access: Access = current_app.extensions["access"]
-    if not access.allows(request.headers.get, request.args):
-        raise answers.flat_error(401, "Unauthorized")
+    if request.path.startswith("/v3/"):
+        _check_key()
     if request.routing_exception is not None:
         return  # there is no such path or method, which the answer says
     if request.path != "/v3/classify" and _foreign_page():
         raise _forbidden()
-    parse_version(request.args.get("version", ""))
+    if request.path.startswith("/v3/"):
+        parse_version(request.args.get("version", ""))
+
+
+def _check_key() -> None:
+    access: Access = current_app.extensions["access"]
+    guesses: Guesses = current_app.extensions["guesses"]
+    if access.has_token(request.headers.get):
+        return  # nobody guesses one, so whoever shows it never waits
+    guesses.check(request.remote_addr)
+    if not access.allows(request.headers.get, request.args):
+        guesses.count(request.remote_addr)
+        raise answers.flat_error(401, "Unauthorized")
 
 
 @blueprint.get("/")
@@ -154,7 +191,9 @@ def ready() -> Response:
 def token() -> Response:
     """A token for a key or for a refresh token, as IBM's identity service gives it."""
     access: Access = current_app.extensions["access"]
-    form = read_form(request)
+    guesses: Guesses = current_app.extensions["guesses"]
+    form = _form()
+    guesses.check(request.remote_addr)
     grant = form.value("grant_type") or GRANT_TYPE
     if grant == GRANT_TYPE:
         known = access.is_key(form.value("apikey") or "")
@@ -165,6 +204,7 @@ def token() -> Response:
             400, f"grant_type must be {GRANT_TYPE} or {REFRESH_GRANT_TYPE}, got {grant[:80]!r}."
         )
     if not known:
+        guesses.count(request.remote_addr)
         raise answers.flat_error(401, "Unauthorized")
     return answers.answer(access.token())
 
@@ -172,7 +212,7 @@ def token() -> Response:
 @blueprint.route("/v3/classify", methods=["GET", "POST"])
 def classify() -> Response:
     """Classify one picture, a zip of pictures, or the picture at an address."""
-    form = read_form(request)
+    form = _form()
     old = old_parameters(form)
     files = form.files("images_file")
     if len(files) > 1:
@@ -190,12 +230,19 @@ def classify() -> Response:
         everyones = {owner.lower() for owner in parse_list(owners, "owners") or ()} <= {"ibm"}
         if url or custom or not everyones:
             raise _forbidden()
+    address = _text(url, "url")
+    fetched = None
+    if address:
+        # Before the turn: an address that is slow to answer must not hold one.
+        with current_app.extensions["fetches"].admit():
+            fetched = _recognition().fetch(address)
     gate: Gate = current_app.extensions["gate"]
     work = partial(
         _recognition().classify,
         images_file=files[0].data if files else None,
         images_filename=files[0].filename if files else None,
-        url=_text(url, "url"),
+        url=address,
+        fetched=fetched,
         threshold=_first(form.value("threshold"), old.get("threshold")),
         owners=owners,
         classifier_ids=ids,
@@ -214,7 +261,7 @@ def list_classifiers() -> Response:
 @blueprint.post("/v3/classifiers")
 def create_classifier() -> Response:
     """Create a custom classifier and begin its training."""
-    form = read_form(request)
+    form = _form()
     name = form.value("name")
     if not name:
         raise request_error(f"{LEARNING_ERROR}A classifier needs a name.")
@@ -246,7 +293,7 @@ def get_core_ml_model(classifier_id: str) -> Response:
 @blueprint.post("/v3/classifiers/<path:classifier_id>")
 def update_classifier(classifier_id: str) -> Response:
     """Add pictures or classes to a custom classifier and train it again."""
-    positives, negatives = _examples(read_form(request))
+    positives, negatives = _examples(_form())
     result = _recognition().update_classifier(
         classifier_id, positives, negatives, headers=dict(request.headers)
     )
@@ -266,6 +313,10 @@ def delete_user_data() -> Response:
     if not customer:
         raise request_error("customer_id must be given in the query.")
     return answers.answer(_recognition().delete_user_data(customer).get_result())
+
+
+def _form() -> Form:
+    return read_form(request, body_limit(request.method, request.path))
 
 
 def _recognition() -> VisualRecognition:
@@ -302,24 +353,27 @@ def _examples(form: Form) -> tuple[dict[str, bytes], bytes | None]:
 
 
 def _foreign_page() -> bool:
-    """Whether no key was asked for, and a page of another web site sends the request."""
+    """Whether a page of another web site sends the request, without a key that it shows itself."""
     access: Access = current_app.extensions["access"]
-    if not access.open:
+    if not access.open and not _key_may_be_the_browsers():
         return False
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return request.headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin")
-    if origin in current_app.config["ALLOWED_ORIGINS"]:
-        return False
-    try:
-        return urlsplit(origin).netloc.lower() != request.host.lower()
-    except ValueError:  # such as "http://[", an unfinished IPv6 address
-        return True
+    return is_another_site(request.headers, request.host, current_app.config["ALLOWED_ORIGINS"])
+
+
+def _key_may_be_the_browsers() -> bool:
+    """Whether the key may be one that a browser remembers, and the request does something.
+
+    Browsers add a password that was typed once to requests of any page (RFC 7617, section 2.2);
+    what they are answered, the page cannot read.
+    """
+    scheme = request.headers.get("Authorization", "").partition(" ")[0]
+    reads = request.method in ("GET", "HEAD") and request.path != "/v3/classify"
+    return scheme.lower() == "basic" and not reads
 
 
 def _forbidden() -> ApiException:
     return answers.flat_error(
         403,
-        "Forbidden: on a server without a key, pages of other web sites may classify a picture "
-        "with the built-in classifier and nothing else, unless --allowed-origin names them.",
+        "Forbidden: pages of other web sites may classify a picture with the built-in classifier "
+        "and nothing else, unless --allowed-origin names them or they show a token.",
     )

@@ -1,25 +1,55 @@
 """Request bodies stay in memory, as no picture may reach the disk; here is how much they may take.
 
-Waitress reads a whole body before anybody looks at it. Its own limit is per request; this adds one
-for all requests together, and answers in IBM's shape where Waitress would use plain text.
+Waitress reads a whole body before anybody looks at it. Its own limit is one for all requests; this
+has one for each path, adds one for all requests together, and answers in IBM's shape where Waitress
+would use plain text. A body is given away piece by piece as it is read, so that it and what is made
+of it are not in memory together.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import uuid
 import weakref
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
-from waitress.utilities import Error, RequestEntityTooLarge
+from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
-#: Bytes of all bodies together: two calls of IBM's largest size at once.
+from shelly_local.errors import ShellyError
+
+#: Bytes of all bodies together, unpacked: two calls of IBM's largest size at once.
 MAX_WAITING_BYTES = 2 * 257 * 1024 * 1024
 #: Seconds after which a client that was turned away may come again.
 RETRY_AFTER = 5
+#: Smallest piece of a body, in bytes, kept by itself: one for each byte would take forty times
+#: the body.
+_PIECE_BYTES = 64 * 1024
+#: Bytes of a chunked body (RFC 9112, section 7.1) given to Waitress at once: it copies all that is
+#: left of them for each chunk.
+_CHUNKED_BYTES = 8 * 1024
+#: Longest line between chunks, in bytes; Waitress has no limit.
+_MAX_CHUNK_LINE = 4 * 1024
+#: Bytes between the chunks of a body that are always fine; beyond them, at most as many as bytes
+#: of content, for each chunk takes time.
+_FREE_CHUNK_BYTES = 256 * 1024
+
+#: Limit of a body in bytes, by method and path.
+BodyLimit = Callable[[str, str], int]
+
+
+class BodiesFullError(ShellyError):
+    """The bodies of all requests together take as much memory as they may."""
+
+    code = 503
+    error_id = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many uploads at once; try again in a moment.")
 
 
 class Budget:
@@ -41,11 +71,83 @@ class Budget:
             self._left -= size
             return True
 
-    def give_back(self, sizes: list[int]) -> None:
-        """Give back all that was taken."""
+    def give_back(self, taken: list[int]) -> None:
+        """Give back what was taken, a list of one number, which becomes 0."""
         with self._lock:
-            self._left += sum(sizes)
-            sizes.clear()
+            self._left += taken[0]
+            taken[0] = 0
+
+
+class Body(io.RawIOBase):
+    """A body: Waitress appends to it, the application reads it, and what was read is gone.
+
+    Args:
+        reserve: takes bytes from the budget until the request ends; False if there are none left.
+    """
+
+    def __init__(self, reserve: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._reserve = reserve
+        self._pieces: deque[bytes | bytearray] = deque()
+        self._read = 0  # of the first piece
+        self._left = 0
+        self.received = 0
+
+    def reserve(self, size: int) -> None:
+        """Count bytes that the application makes of the body, such as by unpacking it.
+
+        Raises:
+            BodiesFullError: there are not as many left.
+        """
+        if not self._reserve(size):
+            raise BodiesFullError
+
+    def append(self, data: bytes) -> None:
+        """Add what came in."""
+        if self._pieces and len(self._pieces[-1]) < _PIECE_BYTES:
+            last = self._pieces[-1]
+            if not isinstance(last, bytearray):
+                last = self._pieces[-1] = bytearray(last)
+            last += data
+        else:
+            self._pieces.append(data)
+        self._left += len(data)
+        self.received += len(data)
+
+    def __len__(self) -> int:
+        return self._left
+
+    def __bool__(self) -> bool:
+        return True
+
+    def getfile(self) -> Body:
+        """What the application reads, as Waitress asks for it."""
+        return self
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with the next bytes, as far as one piece goes."""
+        if not self._pieces:
+            return 0
+        view = memoryview(self._pieces[0])[self._read :]
+        count = min(len(view), len(buffer))
+        buffer[:count] = view[:count]
+        view.release()
+        self._read += count
+        self._left -= count
+        if self._read == len(self._pieces[0]):
+            self._pieces.popleft()
+            self._read = 0
+        return count
+
+    def close(self) -> None:
+        """Forget what was not read."""
+        self._pieces.clear()
+        self._left = self._read = 0
+        super().close()
 
 
 class JsonError(Error):  # type: ignore[misc]
@@ -71,39 +173,78 @@ class JsonError(Error):  # type: ignore[misc]
         return f"{self.code} {self.reason}", headers, body
 
 
-def bounded_channel(budget: Budget) -> type[HTTPChannel]:
-    """A class of Waitress connections whose bodies share a budget."""
+def bounded_parser(budget: Budget, limit: BodyLimit) -> type[HTTPRequestParser]:
+    """A class of Waitress's request parsers whose bodies share a budget.
+
+    Args:
+        budget: for all bodies together.
+        limit: for one body.
+    """
 
     class BoundedParser(HTTPRequestParser):  # type: ignore[misc]
         error: Error | None
+        body: Body | None = None
+        limit = 0
 
         def __init__(self, adjustments: Any) -> None:
             super().__init__(adjustments)
-            self._taken: list[int] = []
+            self._taken = [0]
             # A connection that breaks off is dropped without close().
             weakref.finalize(self, budget.give_back, self._taken)
 
+        def parse_header(self, header_plus: bytes) -> None:
+            super().parse_header(header_plus)
+            self.limit = limit(self.command, self.path)
+            if self.body_rcv is not None:
+                taken = self._taken
+
+                def reserve(size: int) -> bool:
+                    if not budget.take(size):
+                        return False
+                    taken[0] += size
+                    return True
+
+                self.body = self.body_rcv.buf = Body(reserve)
+
         def received(self, data: bytes) -> int:
             before = self.body_bytes_received
-            consumed = int(super().received(data))
+            in_chunks = self.chunked and self.body_rcv is not None
+            consumed = int(super().received(data[:_CHUNKED_BYTES] if in_chunks else data))
             grown = self.body_bytes_received - before
-            if isinstance(self.error, RequestEntityTooLarge):
-                self.error = JsonError(
+            if (
+                isinstance(self.error, RequestEntityTooLarge)
+                or max(self.body_bytes_received, self.content_length) > self.limit
+            ):
+                self._refuse(
                     413, "Request Entity Too Large", "File size limit exceeded.", "limit_exceeded"
                 )
-            elif grown and not budget.take(grown):
-                text = "Too many uploads at once; try again in a moment."
-                self.error = JsonError(503, "Service Unavailable", text, "input_error")
+            elif in_chunks and not self.error and self._chunks_are_wasteful():
+                self.error = BadRequest("The chunks of the body are too small.")
                 self.completed = True
-            elif grown:
-                self._taken.append(grown)
+            elif grown and self.body is not None:
+                try:
+                    self.body.reserve(grown)
+                except BodiesFullError as full:
+                    self._refuse(503, "Service Unavailable", full.description, "input_error")
             return consumed
+
+        def _chunks_are_wasteful(self) -> bool:
+            assert self.body is not None
+            receiver = self.body_rcv
+            between = self.body_bytes_received - self.body.received
+            return (
+                max(len(receiver.control_line), len(receiver.trailer)) > _MAX_CHUNK_LINE
+                or between > _FREE_CHUNK_BYTES + self.body.received
+            )
+
+        def _refuse(self, code: int, reason: str, text: str, error_id: str) -> None:
+            self.error = JsonError(code, reason, text, error_id)
+            self.completed = True
+            if self.body is not None:
+                self.body.close()
 
         def close(self) -> None:
             super().close()
             budget.give_back(self._taken)
 
-    class BoundedChannel(HTTPChannel):  # type: ignore[misc]
-        parser_class = BoundedParser
-
-    return BoundedChannel
+    return BoundedParser

@@ -6,30 +6,42 @@ pictures without a file name, others JSON as text and text as JSON.
 
 from __future__ import annotations
 
-import json
+import io
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Request
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from shelly_local.contract import request_error
+from shelly_local.contract_errors import request_error
+from shelly_local.contract_options import parse_json
+from shelly_local.contract_types import MAX_ZIP_BYTES
 from shelly_local.detailed_response import ApiException
+from shelly_local.server.bodies import Body
 
-#: IBM's limit of a whole call that trains, in bytes, and room for the form around it.
-MAX_BODY_BYTES = 256 * 1024 * 1024 + 1024 * 1024
+#: Bytes of the form around files.
+_FORM_BYTES = 2 * 1024 * 1024
+#: Most bytes of a body, unpacked: of a call that trains (IBM's limit), of one that classifies, and
+#: of any other, which holds a few short texts.
+MAX_TRAINING_BYTES = 256 * 1024 * 1024 + _FORM_BYTES
+MAX_CLASSIFY_BYTES = MAX_ZIP_BYTES + _FORM_BYTES
+MAX_SMALL_BYTES = 256 * 1024
+#: Most bytes of an urlencoded form, which takes a hundred times as many to read.
+MAX_URLENCODED_BYTES = 256 * 1024
 #: Parts of a form: a class is one, and a classifier has far fewer than this.
 MAX_PARTS = 1_000
-#: Longest value that is no file, in bytes.
+#: Longest value that is no file, in bytes, and all values of one field together.
 MAX_TEXT_BYTES = 64 * 1024
+#: Longest headers of a part, in bytes: its name and its file name are there.
+MAX_PART_HEADER_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 #: What a backslash escapes inside quotes, or one that escapes nothing.
 _BACKSLASH = re.compile(r'\\["\\]|\\')
@@ -92,10 +104,13 @@ class Form:
         """All values of a field: of the body if it is there, else of the query.
 
         Raises:
-            ApiException: 400, if one is no text.
+            ApiException: 400, if one is no text, or all are too long together.
         """
         sent = [part.text for part in self.parts if part.name == name]
-        return sent or list(self.query.get(name, ())) or None
+        values = sent or list(self.query.get(name, ()))
+        if (size := sum(map(len, values))) > MAX_TEXT_BYTES:
+            raise request_error(f"{name} is too long: {size} signs, of {MAX_TEXT_BYTES} allowed.")
+        return values or None
 
     def value(self, name: str) -> str | None:
         """The last value of a field.
@@ -107,25 +122,31 @@ class Form:
         return values[-1] if values else None
 
 
-def read_form(request: Request) -> Form:
+def read_form(request: Request, limit: int) -> Form:
     """The fields of a request.
 
+    Args:
+        request: whose body was not read.
+        limit: most bytes of its body, unpacked.
+
     Raises:
+        BodiesFullError: the bodies of all requests are too large together.
         ApiException: 400 for a body that cannot be read, 413 for one that is too large.
     """
     query = dict(request.args.lists())
     content_type, options = parse_options_header(request.headers.get("Content-Type", ""))
+    content_type = content_type.lower()  # media types ignore case (RFC 9110, section 8.3.1)
     if content_type == _MULTIPART:
         boundary = options.get("boundary", "").encode("ascii", "replace")
         if not boundary:
             raise request_error("The multipart form has no boundary.")
-        return Form(tuple(_multipart(request, boundary)), query)
+        return Form(tuple(_multipart(_chunks(request, limit), boundary)), query)
     if content_type == _FORM:
-        body = b"".join(_chunks(request))
+        body = b"".join(_chunks(request, min(limit, MAX_URLENCODED_BYTES)))
         fields: MultiDict[str, str] = MultiDict(_urlencoded(body))
         parts = [Part(name, value.encode()) for name, value in fields.items(multi=True)]
         return Form(parts, query)
-    for chunk in _chunks(request):
+    for chunk in _chunks(request, limit):
         if chunk.strip():
             raise request_error(
                 f"The body must be {_MULTIPART}, got {content_type or 'no Content-Type'!r}.", 415
@@ -146,8 +167,8 @@ def old_parameters(form: Form) -> dict[str, Any]:
     if text is None or not text.strip():
         return {}
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+    except ValueError as error:
         raise request_error(f"parameters is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise request_error(f"parameters must be a JSON object, got {text[:40]!r}.")
@@ -155,27 +176,46 @@ def old_parameters(form: Form) -> dict[str, Any]:
     return {name: found[name] for name in names if found.get(name) is not None}
 
 
-def _multipart(request: Request, boundary: bytes) -> Iterator[Part]:
-    decoder = MultipartDecoder(boundary, max_parts=MAX_PARTS)
-    name, filename, data = "", None, bytearray()
+class _Decoder(MultipartDecoder):
+    """Werkzeug's, which takes header lines in UTF-8 only."""
+
+    def _parse_headers(self, data: bytes | bytearray) -> Headers:
+        try:
+            return super()._parse_headers(data)
+        except UnicodeDecodeError:  # programs on Windows send file names as they are there
+            return super()._parse_headers(data.decode("cp1252", "replace").encode())
+
+
+def _multipart(chunks: Iterable[bytes], boundary: bytes) -> Iterator[Part]:
+    # What Werkzeug holds back is a header, or the end of a piece that may begin a boundary.
+    held = MAX_PART_HEADER_BYTES + _CHUNK_BYTES
+    decoder = _Decoder(boundary, held, max_parts=MAX_PARTS)
+    name, filename, data = "", None, io.BytesIO()
     try:
-        for chunk in chain(_chunks(request), [None]):
+        for chunk in chain(chunks, [None]):
             decoder.receive_data(chunk)
             event = decoder.next_event()
             while not isinstance(event, NeedData | Epilogue):
                 if isinstance(event, Field | File):
                     name, filename = _names(event)
                 elif isinstance(event, Data):
-                    data += event.data
+                    data.write(event.data)
+                    if data.tell() > MAX_ZIP_BYTES + _CHUNK_BYTES:
+                        raise too_large(MAX_ZIP_BYTES, f"{name[:80]!r}")
                     if not event.more_data:
-                        yield Part(name, bytes(data), filename)
-                        data = bytearray()
+                        # What BytesIO holds, without a copy.
+                        yield Part(name, data.getvalue(), filename)
+                        data = io.BytesIO()
                 event = decoder.next_event()
             if isinstance(event, Epilogue):
                 return
     except (ValueError, LookupError, HTTPException) as error:
         if isinstance(error, HTTPException) and error.code == 413:
-            raise request_error(f"The form has more than {MAX_PARTS} parts.", 413) from error
+            raise request_error(
+                f"The form has more than {MAX_PARTS} parts, or one whose headers have more than "
+                f"{MAX_PART_HEADER_BYTES} bytes.",
+                413,
+            ) from error
         raise request_error("The multipart form is damaged or cut off.") from error
 
 
@@ -198,7 +238,7 @@ def _urlencoded(body: bytes) -> list[tuple[str, str]]:
         raise request_error("The form is damaged.") from error
 
 
-def _chunks(request: Request) -> Iterator[bytes]:
+def _chunks(request: Request, limit: int) -> Iterator[bytes]:
     """The body in pieces, unpacked if it is compressed (RFC 9110, section 8.4)."""
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ("", "identity", "gzip"):
@@ -212,8 +252,10 @@ def _chunks(request: Request) -> Iterator[bytes]:
         left -= len(raw)
         for piece in _inflated(inflater, raw) if inflater else (raw,):
             total += len(piece)
-            if total > MAX_BODY_BYTES:
-                raise too_large()
+            if total > limit:
+                raise too_large(limit)
+            if inflater and isinstance(stream, Body):
+                stream.reserve(len(piece))
             yield piece
     if left > 0 or (inflater and total and not inflater.eof):
         raise request_error("The body was cut off.")
@@ -229,8 +271,7 @@ def _inflated(inflater: Any, raw: bytes) -> Iterator[bytes]:
         raise request_error("The body is no gzip data.") from error
 
 
-def too_large() -> ApiException:
-    """The error of a body beyond all limits."""
-    return request_error(
-        f"File size limit exceeded. A request may have {MAX_BODY_BYTES >> 20} MB.", 413
-    )
+def too_large(limit: int, what: str = "This request") -> ApiException:
+    """The error of what has more bytes than its limit."""
+    shown = f"{limit >> 20} MB" if limit >> 20 else f"{limit >> 10} kB"
+    return request_error(f"File size limit exceeded. {what} may have {shown}.", 413)

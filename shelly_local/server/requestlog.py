@@ -16,6 +16,7 @@ FORMATS = ("text", "json")
 MAX_PATH = 120
 
 logger = logging.getLogger("shelly.requests")
+server_logger = logging.getLogger("waitress")
 
 
 class TextFormatter(logging.Formatter):
@@ -57,6 +58,9 @@ def register(app: Flask, log_format: str | None) -> None:
     Raises:
         ValueError: there is no such format.
     """
+    # What Waitress tells of clients that went away or of a full queue is nobody's business, and
+    # what goes wrong inside it is told as everything else is.
+    server_logger.setLevel(logging.ERROR)
     if log_format is None:
         return
     if log_format not in FORMATS:
@@ -65,6 +69,8 @@ def register(app: Flask, log_format: str | None) -> None:
     handler.setFormatter(TextFormatter() if log_format == "text" else JsonFormatter())
     logger.handlers[:] = [handler]
     app.logger.handlers[:] = [handler]
+    server_logger.handlers[:] = [handler]
+    server_logger.propagate = False
     logger.setLevel(logging.INFO)
     logger.propagate = False
     app.before_request(_start)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
+import select
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -14,29 +14,21 @@ from typing import Any
 import waitress
 
 from shelly_local.errors import ShellyError
-from shelly_local.server.bodies import Budget, bounded_channel
+from shelly_local.server.bodies import BodyLimit, Budget
+from shelly_local.server.connections import MAX_CONNECTIONS, bounded_channel
 
 #: Threads beyond those that classify or wait for their turn: for pages, health checks, and
 #: for saying that Shelly is busy.
 SPARE_THREADS = 2
-#: Connections at once.
-MAX_CONNECTIONS = 64
-#: Seconds after which a connection that sends nothing is closed.
-IDLE_TIMEOUT = 30
+#: Beyond those at once, while one is closed to make room for another; Waitress counts its own
+#: sockets, too.
+SPARE_CONNECTIONS = 24
 #: Most bytes taken from a connection at once. With Waitress's own 8 KiB a photo comes in seventy
 #: pieces, each of which waits for Python's lock, and eight clients get a tenth fewer answers.
 RECEIVED_BYTES = 1024 * 1024
 #: Largest answer kept in memory, in bytes: far more than any; beyond it Waitress would
 #: write it to a temporary file.
 MAX_ANSWER_BYTES = 256 * 2**20
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is reachable from this machine only."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -78,7 +70,7 @@ def bind(
     port: int,
     *,
     threads: int,
-    max_body_bytes: int,
+    body_limit: BodyLimit,
     sockets: Sequence[socket.socket] | None = None,
 ) -> Any:
     """Bind an application to an address, without answering yet.
@@ -88,7 +80,7 @@ def bind(
         host: name or address to listen on.
         port: 0 to 65535; 0 takes a free one.
         threads: requests answered at once; ``SPARE_THREADS`` come on top.
-        max_body_bytes: limit of one request's body.
+        body_limit: limit of a request's body in bytes, by its method and path.
         sockets: from :func:`listen`, to take instead of an address.
 
     Returns:
@@ -98,8 +90,6 @@ def bind(
         ShellyError: the address cannot be listened on, or a number is out of range.
     """
     _check_port(port)
-    # A warning for each request that has to wait a moment helps nobody.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     listeners: dict[int, Any] = {}
     place = {"sockets": list(sockets)} if sockets else {"host": host, "port": port}
     try:
@@ -108,19 +98,23 @@ def bind(
             map=listeners,
             **place,
             threads=threads + SPARE_THREADS,
-            connection_limit=MAX_CONNECTIONS,
-            channel_timeout=IDLE_TIMEOUT,
-            max_request_body_size=max_body_bytes + 1,
-            # Beyond these sizes Waitress writes a body to a temporary file; a photo must
-            # never reach the disk.
-            inbuf_overflow=max_body_bytes + 1,
+            backlog=MAX_CONNECTIONS,
+            connection_limit=MAX_CONNECTIONS + SPARE_CONNECTIONS,
+            # select() takes no file whose number is 1,024 or more; Windows has it alone.
+            asyncore_use_poll=hasattr(select, "poll"),
+            # Bodies have limits and buffers of their own, see ``bodies``.
+            max_request_body_size=sys.maxsize,
+            # Beyond this size Waitress writes an answer to a temporary file; a photo must never
+            # reach the disk.
             outbuf_overflow=MAX_ANSWER_BYTES,
             recv_bytes=RECEIVED_BYTES,
+            # A client that goes away is nothing to tell.
+            log_socket_errors=False,
             ident=None,
         )
     except (OSError, ValueError) as error:
         raise _cannot_listen(host, port, error) from error
-    channel = bounded_channel(Budget())
+    channel = bounded_channel(Budget(), body_limit)
     for listener in listeners.values():
         if hasattr(listener, "channel_class"):
             listener.channel_class = channel
