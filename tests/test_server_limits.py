@@ -79,6 +79,7 @@ def running(app: Flask) -> Iterator[str]:
     threading.Thread(target=run, daemon=True).start()
     ((host, port),) = addresses(server)
     yield f"http://{host}:{port}"
+    server.task_dispatcher.shutdown()  # as run() does where it is stopped by a signal
     server.close()
 
 

@@ -147,6 +147,35 @@ class TestKeys:
         for wrong in (first["access_token"], "", "not_supported"):
             assert (renewed(wrong).status, renewed(wrong).json["code"]) == (401, 401)
 
+    def test_guesses_are_slowed_and_tokens_are_not(self, tmp_path: Path) -> None:
+        with running(data_dir=tmp_path, env={"SHELLY_APIKEY": KEY}) as server:
+            access = token(server)["access_token"]
+            replies = [
+                server.get(CLASSIFIERS, Authorization=basic("apikey", f"guess {n}"))
+                for n in range(60)
+            ]
+            statuses = [reply.status for reply in replies]
+            assert statuses[:20] == [401] * 20
+            assert statuses.count(429) > 30
+            refused = next(reply for reply in replies if reply.status == 429)
+            assert int(refused.headers["Retry-After"]) > 0
+            for path in (f"{CLASSIFIERS}&api_key=guess", f"{CLASSIFIERS}&apikey=guess"):
+                assert server.get(path).status == 429
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            assert server.ask("POST", "/identity/token", b"apikey=x", form).status == 429
+            assert server.get(CLASSIFIERS, Authorization=f"Bearer {access}").status == 200
+            time.sleep(1.2)
+            assert server.get(CLASSIFIERS, Authorization=basic("apikey", KEY)).status == 200
+
+    def test_a_key_that_is_no_text(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            command(data_dir=tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=60,
+            env={**os.environ, "SHELLY_APIKEY": "k\udcff"},
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "SHELLY_APIKEY must be UTF-8" in done.stderr
+        assert "Traceback" not in done.stderr
+
     def test_health_and_document_need_no_key(self, locked: WatsonServer) -> None:
         for path in ("/health", "/ready", "/openapi.json", "/"):
             assert locked.get(path).status == 200
@@ -193,6 +222,34 @@ class TestOthers:
     def test_with_the_key_any_page_may(self, locked: WatsonServer) -> None:
         headers = {"Origin": "https://mine.example", "Authorization": basic("apikey", KEY)}
         assert locked.ask("GET", CLASSIFIERS, headers=headers).status == 200
+        bearer = {**headers, "Authorization": f"Bearer {token(locked)['access_token']}"}
+        unknown = "/v3/classifiers/x_123456789?version=2018-03-19"
+        assert locked.ask("DELETE", unknown, headers=bearer).status == 404
+
+    def test_a_key_that_the_browser_adds_changes_nothing(
+        self, locked: WatsonServer, smiling_photo: Path
+    ) -> None:
+        remembered = {"Origin": "https://evil.example", "Authorization": basic("apikey", KEY)}
+        for method, path in (
+            ("POST", CLASSIFIERS),
+            ("DELETE", "/v3/classifiers/x_123456789?version=2018-03-19"),
+            ("DELETE", "/v3/user_data?version=2018-03-19&customer_id=x"),
+            ("GET", f"{CLASSIFY}&url=http://127.0.0.1/"),
+        ):
+            assert locked.ask(method, path, headers=remembered).status == 403
+        image = {**remembered, "Sec-Fetch-Site": "cross-site"}
+        del image["Origin"]
+        assert locked.ask("GET", f"{CLASSIFY}&url=http://x/", headers=image).status == 403
+
+    @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"},
+                                         {"Sec-Fetch-Site": "cross-site"}])  # fmt: skip
+    def test_no_token_for_a_foreign_page(
+        self, open_server: WatsonServer, web: WatsonServer, headers: dict[str, str]
+    ) -> None:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        for server in (open_server, web):
+            reply = server.ask("POST", "/identity/token", b"apikey=x", form | headers)
+            assert reply.status == 403
 
     def test_a_page_that_is_allowed(self, tmp_path: Path) -> None:
         with running("--allowed-origin", "https://mine.example", data_dir=tmp_path) as server:

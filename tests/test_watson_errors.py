@@ -190,3 +190,51 @@ def test_every_answer_has_a_transaction_and_cors(server: WatsonServer) -> None:
     ids = {reply.headers["X-Global-Transaction-Id"] for reply in replies}
     assert len(ids) == 3
     assert {reply.headers["Access-Control-Allow-Origin"] for reply in replies} == {"*"}
+
+
+@pytest.mark.parametrize("name", ["classifier_ids", "owners"])
+def test_lists_that_are_strange(server: WatsonServer, smiling_photo: Path, name: str) -> None:
+    picture = part("images_file", smiling_photo.read_bytes(), "me.jpg")
+    for value in ("[" * 60_000, '["\\ud800"]', ",".join(f"x{n}" for n in range(1_001))):
+        reply = server.send(CLASSIFY, picture, part(name, value))
+        assert reply.status in (400, 404)
+        assert len(reply.body) < 10_000
+    many = [part(name, ",".join(f"x{m}_{n}" for n in range(900))) for m in range(12)]
+    reply = server.send(CLASSIFY, picture, part(name, "default"), *many)
+    assert reply.status == 400
+    assert "at most" in reply.body.decode() or "too long" in reply.body.decode()
+
+
+def test_unknown_ids_beside_a_known_one(server: WatsonServer, smiling_photo: Path) -> None:
+    picture = part("images_file", smiling_photo.read_bytes(), "me.jpg")
+    ids = ",".join(["default", *(f"x_{n}" for n in range(900))])
+    reply = server.send(CLASSIFY, picture, part("classifier_ids", ids))
+    assert list(reply.classes) == ["happiness"]
+    assert len(reply.json["warnings"]) == 900
+
+
+def test_a_file_name_without_end(server: WatsonServer) -> None:
+    reply = server.send(CLASSIFY, part("images_file", b"x", "a" * 1_000_000))
+    assert (reply.status, reply.json["error"]["code"]) == (413, 413)
+
+
+def test_media_types_ignore_case(server: WatsonServer, smiling_photo: Path) -> None:
+    picture = part("images_file", smiling_photo.read_bytes(), "me.jpg")
+    kind = {"Content-Type": f"Multipart/Form-Data; boundary={BOUNDARY}"}
+    assert list(server.send(CLASSIFY, picture, headers=kind).classes) == ["happiness"]
+    kind = {"Content-Type": "Application/X-WWW-Form-URLencoded"}
+    reply = server.ask("POST", "/identity/token", b"apikey=x", kind)
+    assert reply.status == 200
+
+
+def test_a_file_name_of_another_encoding(server: WatsonServer, smiling_photo: Path) -> None:
+    sent = form(part("images_file", smiling_photo.read_bytes(), "NAME"))
+    for encoded, shown in ((b"m\xfcde.jpg", "müde.jpg"), ("müde.jpg".encode(), "müde.jpg")):
+        reply = server.ask(
+            "POST",
+            CLASSIFY,
+            sent.replace(b"NAME", encoded),
+            {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
+        )
+        assert reply.status == 200
+        assert reply.json["images"][0]["image"] == shown

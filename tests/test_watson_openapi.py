@@ -58,10 +58,19 @@ RIGHT = {
         {}, optional={"threshold": st.floats(0, 1), "owners": st.just(["IBM"])}
     ).map(json.dumps),
 }
+#: JSON that is nested without end, that has half of a surrogate pair, and that is long.
+STRANGE_LISTS = ("[" * 60_000, '["\\ud800"]', json.dumps([f"x_{n}" for n in range(1_001)]))
 WRONG = {
+    "owners": st.sampled_from(STRANGE_LISTS),
+    "classifier_ids": st.sampled_from(STRANGE_LISTS),
     "version": st.sampled_from(["2018-13-01", "18-03-19", "today"]),
     "threshold": st.sampled_from(["nan", "-1", "2", "1e999", "high"]),
-    "parameters": st.sampled_from(["[]", "{", '{"threshold": []}', '{"classifier_ids": 5}', "0"]),
+    "parameters": st.sampled_from(
+        [
+            *("[]", "{", '{"threshold": []}', '{"classifier_ids": 5}', "0"),
+            *('{"url": "http://\\ud800"}', '{"owners": ["\\ud800"]}', '{"url": ' * 10_000),
+        ]
+    ),
 }
 
 

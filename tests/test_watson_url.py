@@ -6,6 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,44 @@ def test_a_bad_url_beside_a_good_file(fetching: WatsonServer, address: str, pict
     reply = fetching.send(CLASSIFY, picture, part("url", f"{address}/none.jpg"))
     assert reply.status == 200
     assert "error" in reply.json["images"][1]
+
+
+def test_slow_addresses_hold_nobody_up(tmp_path: Path, picture: bytes, smiling_photo: Path) -> None:
+    asked = threading.Semaphore(0)
+    release = threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.release()
+            release.wait(30)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(smiling_photo.read_bytes())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with (
+        running("--allow-url", "loopback", "--threads", "1", data_dir=tmp_path) as server,
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as pictures,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        threading.Thread(target=pictures.serve_forever, daemon=True).start()
+        url = part("url", f"http://127.0.0.1:{pictures.server_port}/")
+        waiting = [pool.submit(server.send, CLASSIFY, url) for _ in range(4)]
+        for _ in waiting:
+            assert asked.acquire(timeout=30)
+        assert list(server.send(CLASSIFY, picture).classes) == ["happiness"]
+        release.set()
+        assert {next(iter(reply.result().classes)) for reply in waiting} == {"happiness"}
+        pictures.shutdown()
+
+
+@pytest.mark.parametrize("url", ["http://\\ud800", "http://127.0.0.1/\\ud800", "\\udfff"])
+def test_half_a_surrogate_pair_in_an_address(
+    server: WatsonServer, fetching: WatsonServer, url: str
+) -> None:
+    for each in (server, fetching):
+        reply = each.send(CLASSIFY, part("parameters", f'{{"url": "{url}"}}'))
+        assert reply.status == 400
+        assert "URL Fetcher error" in reply.json["images"][0]["error"]["description"]

@@ -33,6 +33,7 @@ FREE_GUESSES, GUESSES_PER_SECOND = 20, 1.0
 MAX_ADDRESSES = 1_000
 #: The user name that goes with a key in basic authentication.
 USER = "apikey"
+_KEY_NAMES = ("api_key", "apikey")
 #: Separates the signing key from the key itself, so that a token tells nothing about it.
 _PURPOSE = b"shelly identity token"
 _HEADER = {"alg": "HS256", "typ": "JWT"}
@@ -77,20 +78,21 @@ class Access:
         credentials = credentials.strip()
         if scheme.lower() == "basic" and self._is_basic(credentials):
             return True
-        if self.has_token(header):
+        if scheme.lower() == "bearer" and self._is_token(credentials):
             return True
-        return any(self.is_key(query[name]) for name in ("api_key", "apikey") if name in query)
+        if self._is_token(header("X-Watson-Authorization-Token", "")):
+            return True
+        return any(self.is_key(query[name]) for name in _KEY_NAMES if name in query)
 
-    def has_token(self, header: Callable[[str, str], str]) -> bool:
-        """Whether a request shows a token that was made with the key and is still good.
+    def shows_key(self, header: Callable[[str, str], str], query: Mapping[str, str]) -> bool:
+        """Whether a request shows a key that is asked for, right or wrong: what one can guess.
 
         Args:
             header: see :meth:`allows`.
+            query: see :meth:`allows`.
         """
-        scheme, _, credentials = header("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(credentials.strip()):
-            return True
-        return self._is_token(header("X-Watson-Authorization-Token", ""))
+        basic = header("Authorization", "").partition(" ")[0].lower() == "basic"
+        return not self.open and (basic or any(name in query for name in _KEY_NAMES))
 
     def is_key(self, text: str) -> bool:
         """Whether a text is the key, in constant time; any text is if none is asked for."""
@@ -153,7 +155,8 @@ class GuessedTooOftenError(ShellyError):
 class Guesses:
     """Slows the guessing of keys: so many wrong ones from an address, then few a second.
 
-    An address pays for its own guesses only, and tokens are not asked about here. Thread-safe.
+    An address pays for its own guesses only, and tokens, which nobody guesses, are never slowed.
+    Thread-safe.
     """
 
     def __init__(self) -> None:

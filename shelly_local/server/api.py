@@ -154,11 +154,12 @@ def check() -> None:
 def _check_key() -> None:
     access: Access = current_app.extensions["access"]
     guesses: Guesses = current_app.extensions["guesses"]
-    if access.has_token(request.headers.get):
-        return  # nobody guesses one, so whoever shows it never waits
-    guesses.check(request.remote_addr)
+    guess = access.shows_key(request.headers.get, request.args)
+    if guess:
+        guesses.check(request.remote_addr)
     if not access.allows(request.headers.get, request.args):
-        guesses.count(request.remote_addr)
+        if guess:
+            guesses.count(request.remote_addr)
         raise answers.flat_error(401, "Unauthorized")
 
 
@@ -193,10 +194,12 @@ def token() -> Response:
     access: Access = current_app.extensions["access"]
     guesses: Guesses = current_app.extensions["guesses"]
     form = _form()
-    guesses.check(request.remote_addr)
     grant = form.value("grant_type") or GRANT_TYPE
     if grant == GRANT_TYPE:
+        guesses.check(request.remote_addr)
         known = access.is_key(form.value("apikey") or "")
+        if not known:
+            guesses.count(request.remote_addr)
     elif grant == REFRESH_GRANT_TYPE:
         known = access.renews(form.value("refresh_token") or "")
     else:
@@ -204,7 +207,6 @@ def token() -> Response:
             400, f"grant_type must be {GRANT_TYPE} or {REFRESH_GRANT_TYPE}, got {grant[:80]!r}."
         )
     if not known:
-        guesses.count(request.remote_addr)
         raise answers.flat_error(401, "Unauthorized")
     return answers.answer(access.token())
 

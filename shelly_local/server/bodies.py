@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import threading
 import uuid
 import weakref
@@ -26,9 +27,8 @@ from shelly_local.errors import ShellyError
 MAX_WAITING_BYTES = 2 * 257 * 1024 * 1024
 #: Seconds after which a client that was turned away may come again.
 RETRY_AFTER = 5
-#: Smallest piece of a body, in bytes, kept by itself: one for each byte would take forty times
-#: the body.
-_PIECE_BYTES = 64 * 1024
+#: Bytes of memory that a body takes from the operating system at once.
+_BLOCK_BYTES = 1024 * 1024
 #: Bytes of a chunked body (RFC 9112, section 7.1) given to Waitress at once: it copies all that is
 #: left of them for each chunk.
 _CHUNKED_BYTES = 8 * 1024
@@ -81,6 +81,9 @@ class Budget:
 class Body(io.RawIOBase):
     """A body: Waitress appends to it, the application reads it, and what was read is gone.
 
+    It lies in blocks from the operating system, which go back there at once; freed memory of the C
+    library would stay with the process while the application makes files of the body.
+
     Args:
         reserve: takes bytes from the budget until the request ends; False if there are none left.
     """
@@ -88,9 +91,9 @@ class Body(io.RawIOBase):
     def __init__(self, reserve: Callable[[int], bool]) -> None:
         super().__init__()
         self._reserve = reserve
-        self._pieces: deque[bytes | bytearray] = deque()
-        self._read = 0  # of the first piece
-        self._left = 0
+        self._blocks: deque[mmap.mmap] = deque()
+        self._first = 0  # where the unread bytes of the first block begin
+        self._last = _BLOCK_BYTES  # where the free bytes of the last block begin
         self.received = 0
 
     def reserve(self, size: int) -> None:
@@ -104,18 +107,20 @@ class Body(io.RawIOBase):
 
     def append(self, data: bytes) -> None:
         """Add what came in."""
-        if self._pieces and len(self._pieces[-1]) < _PIECE_BYTES:
-            last = self._pieces[-1]
-            if not isinstance(last, bytearray):
-                last = self._pieces[-1] = bytearray(last)
-            last += data
-        else:
-            self._pieces.append(data)
-        self._left += len(data)
         self.received += len(data)
+        left = memoryview(data)
+        while left:
+            if self._last == _BLOCK_BYTES:
+                self._blocks.append(mmap.mmap(-1, _BLOCK_BYTES))
+                self._last = 0
+            piece = left[: _BLOCK_BYTES - self._last]
+            self._blocks[-1][self._last : self._last + len(piece)] = piece
+            self._last += len(piece)
+            left = left[len(piece) :]
 
     def __len__(self) -> int:
-        return self._left
+        free = _BLOCK_BYTES - self._last
+        return len(self._blocks) * _BLOCK_BYTES - self._first - free if self._blocks else 0
 
     def __bool__(self) -> bool:
         return True
@@ -129,24 +134,24 @@ class Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer with the next bytes, as far as one piece goes."""
-        if not self._pieces:
+        """Fill a buffer with the next bytes, as far as one block goes."""
+        if not self._blocks:
             return 0
-        view = memoryview(self._pieces[0])[self._read :]
-        count = min(len(view), len(buffer))
-        buffer[:count] = view[:count]
-        view.release()
-        self._read += count
-        self._left -= count
-        if self._read == len(self._pieces[0]):
-            self._pieces.popleft()
-            self._read = 0
+        end = self._last if len(self._blocks) == 1 else _BLOCK_BYTES
+        count = min(end - self._first, len(buffer))
+        buffer[:count] = self._blocks[0][self._first : self._first + count]
+        self._first += count
+        if self._first == _BLOCK_BYTES:
+            self._blocks.popleft().close()
+            self._first = 0
         return count
 
     def close(self) -> None:
         """Forget what was not read."""
-        self._pieces.clear()
-        self._left = self._read = 0
+        for block in self._blocks:
+            block.close()
+        self._blocks.clear()
+        self._first, self._last = 0, _BLOCK_BYTES
         super().close()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from urllib.parse import urlsplit
+
+from werkzeug.datastructures import Headers
 
 #: The names under which a client reaches a server on its own machine.
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -24,9 +26,7 @@ def host_name(host: str) -> str:
     return re.sub(r":\d*$", "", host).lower()
 
 
-def is_another_site(
-    headers: Mapping[str, str], host: str, allowed_origins: Collection[str] = ()
-) -> bool:
+def is_another_site(headers: Headers, host: str, allowed_origins: Collection[str] = ()) -> bool:
     """Whether a page of another web site sends a request.
 
     Browsers send Origin with every POST (Fetch, 3.2), and newer ones Sec-Fetch-Site, which a page

@@ -1,0 +1,209 @@
+"""What the worst requests cost a server, against the bounds of SECURITY.md, as a table.
+
+Each request goes to a server of its own process whose peak of memory is reset before (Linux only).
+``python -m benchmarks.request_costs`` prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import os
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+#: Memory that a request may add, in MB (10^6 bytes), and processor time before its answer, in s.
+MOST_MEGABYTES, MOST_SECONDS = 300, 5
+_VERSION = "version=2018-03-19"
+CLASSIFY, CLASSIFIERS = f"/v3/classify?{_VERSION}", f"/v3/classifiers?{_VERSION}"
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_BOUNDARY = "9f0c1b"
+_MULTIPART = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+_JSON = {"Content-Type": "application/json"}
+_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request made to be costly.
+
+    Attributes:
+        what: in words.
+        kind: ``serve`` or ``web``.
+        path: where it goes.
+        headers: beside those of the body's length.
+        body: makes its pieces.
+    """
+
+    what: str
+    kind: str
+    path: str
+    headers: dict[str, str]
+    body: Callable[[], Iterator[bytes]]
+
+
+def _repeated(piece: bytes, count: int, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+    yield before
+    for _ in range(count):
+        yield piece
+    yield after
+
+
+def _packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()
+
+
+def _part(name: str, filename: str = "") -> bytes:
+    file = f'; filename="{filename}"' if filename else ""
+    return f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+
+
+_END = f"\r\n--{_BOUNDARY}--\r\n".encode()
+_GZIP = {"Content-Encoding": "gzip"}
+_IDS = b",".join(b"a%06d" % n for n in range(5_000))
+
+
+def requests() -> list[Request]:
+    """All of them."""
+    many_ids = b"".join(_part("classifier_ids") + _IDS + b"\r\n" for _ in range(200))
+    return [
+        Request("urlencoded form of 8 MB, for a token", "serve", "/identity/token", _FORM,
+                lambda: _repeated(b"%61" * 333_333, 8)),
+        Request("urlencoded form of 400 MB in gzip, for a token", "serve", "/identity/token",
+                _FORM | _GZIP, lambda: _packed(_repeated(b"%61" * 333_333, 400))),
+        Request("urlencoded form of 16 MB", "serve", CLASSIFY, _FORM,
+                lambda: _repeated(b"%61" * 333_333, 16)),
+        Request("file of 100 MB", "serve", CLASSIFY, _MULTIPART,
+                lambda: _repeated(bytes(_MB), 100, _part("images_file", "a.jpg"), _END)),
+        Request("file of 300 MB in gzip", "serve", CLASSIFY, _MULTIPART | _GZIP,
+                lambda: _packed(_repeated(bytes(_MB), 300, _part("images_file", "a.jpg"), _END))),
+        Request("a million ids", "serve", CLASSIFY, _MULTIPART,
+                lambda: _repeated(many_ids, 1, after=_part("images_file", "a") + b"x" + _END)),
+        Request("file name of 20 MB", "serve", CLASSIFY, _MULTIPART,
+                lambda: _repeated(b"", 1, _part("images_file", "a" * 20 * _MB) + b"x" + _END)),
+        Request("chunks of one byte, 20 MB", "serve", CLASSIFY, _MULTIPART | {"X-Tiny": "1"},
+                lambda: _repeated(b"1\r\na\r\n" * 170_000, 20)),
+        Request("14 MB of JSON lists", "web", "/advice", _JSON,
+                lambda: _repeated(b"[]," * 333_333, 14, b'{"image": "", "x": [', b"0]}")),
+        Request("14 MB of JSON text with one emoji", "web", "/advice", _JSON,
+                lambda: _repeated(b"a" * _MB, 13, b'{"image": "data:image/png;base64,',
+                                  '\U0001f41a"}'.encode())),
+        Request("urlencoded form of 8 MB to the page's server", "web", "/identity/token", _FORM,
+                lambda: _repeated(b"%61" * 333_333, 8)),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a request cost.
+
+    Attributes:
+        status: of the answer; None where the server hung up before it was sent whole.
+        sent: bytes of the body, as sent.
+        megabytes: peak of resident memory above what it was before, in 10^6 bytes.
+        seconds: processor time of the server.
+    """
+
+    status: int | None
+    sent: int
+    megabytes: float
+    seconds: float
+
+
+class Server:
+    """A running server whose memory and time are watched."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.authority = urlsplit(url).netloc
+        self._folder = Path(f"/proc/{process.pid}")
+
+    def cost(self, request: Request) -> Cost:
+        """Send a request and see what it costs."""
+        body = b"".join(request.body())
+        (self._folder / "clear_refs").write_text("5")  # forget the peak so far (proc(5))
+        memory, seconds = self._memory("VmRSS"), self._seconds()
+        status = self._send(request, body)
+        return Cost(
+            status,
+            len(body),
+            round(self._memory("VmHWM") - memory, 1),
+            round(self._seconds() - seconds, 2),
+        )
+
+    def _send(self, request: Request, body: bytes) -> int | None:
+        connection = http.client.HTTPConnection(self.authority, timeout=120)
+        headers = dict(request.headers)
+        try:
+            connection.putrequest("POST", request.path)
+            if headers.pop("X-Tiny", None):
+                headers["Transfer-Encoding"] = "chunked"
+                body += b"0\r\n\r\n"
+            else:
+                headers["Content-Length"] = str(len(body))
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            with contextlib.suppress(OSError):  # an answer may come before all is sent
+                connection.send(body)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def _memory(self, name: str) -> float:
+        lines = (self._folder / "status").read_text().splitlines()
+        line = next(line for line in lines if line.startswith(f"{name}:"))
+        return int(line.split()[1]) * 1024 / _MB
+
+    def _seconds(self) -> float:
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def server(kind: str) -> Iterator[Server]:
+    """``shelly serve`` or ``shelly web`` on a free port, without a key."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "shelly_local", kind, "--port", "0", "--data-dir", folder]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().split()
+            yield Server(process, line[line.index("at") + 1])
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.request_costs", description=__doc__)
+    parser.parse_args()
+    print("| request | sent | answer | memory, MB | processor time, s |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for kind in ("serve", "web"):
+        with server(kind) as running:
+            for request in requests():
+                if request.kind == kind:
+                    cost = running.cost(request)
+                    print(
+                        f"| {request.what} | {cost.sent / _MB:.1f} MB | "
+                        f"{cost.status or 'hung up'} | {cost.megabytes:.0f} | {cost.seconds:.1f} |"
+                    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
