@@ -96,6 +96,114 @@ def test_answers_in_another_shape_are_errors_of_the_service(
     assert len(str(caught.value)) < 400
 
 
+#: What stands where a number belongs, as JSON.
+NOT_NUMBERS = ["NaN", "Infinity", "-Infinity", "-0.5", '"x"', "null", "[]", "{}", "1e999"]
+
+
+def _with(answer: tuple[int, Any], place: tuple[str | int, ...], text: str) -> tuple[int, bytes]:
+    """The answer with other JSON at a place in it."""
+    content = json.loads(json.dumps(answer[1]))
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = "PLACE"
+    return 200, json.dumps(content).replace('"PLACE"', text).encode()
+
+
+WATSON = ("images", 0, "classifiers", 0, "classes", 0)
+AMAZON, GOOGLE = ("FaceDetails", 0), ("responses", 0, "faceAnnotations", 0)
+NUMBERS: list[tuple[str, tuple[str | int, ...]]] = [
+    ("ibm", (*WATSON, "score")),
+    ("rekognition", (*AMAZON, "Confidence")),
+    ("rekognition", (*AMAZON, "Emotions", 0, "Confidence")),
+    ("rekognition", (*AMAZON, "BoundingBox", "Width")),
+    ("rekognition", (*AMAZON, "BoundingBox", "Height")),
+    ("google", (*GOOGLE, "detectionConfidence")),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "text"),
+    [
+        (name, place, text)
+        for name, place in NUMBERS
+        for text in NOT_NUMBERS
+        if (name, text) != ("google", "null")  # in Google's JSON null is a field that is 0
+    ],
+)
+def test_what_is_no_number_is_an_error_of_the_service(
+    name: str, place: tuple[str | int, ...], text: str, open_at: Opener, smiling_photo: Path
+) -> None:
+    with (
+        serving(_with(HAPPY[name], place, text)) as cloud,
+        pytest.raises(BackendError, match="not as documented") as caught,
+    ):
+        open_at(name, cloud.url).classify(smiling_photo.read_bytes())
+    assert caught.value.code == 502
+    assert len(str(caught.value)) < 400
+
+
+#: Coordinates, which may be negative: a box may reach past the edge of the photo.
+COORDINATES: list[tuple[str, tuple[str | int, ...]]] = [
+    ("rekognition", (*AMAZON, "BoundingBox", "Left")),
+    ("rekognition", (*AMAZON, "Landmarks", 0, "X")),
+    ("google", (*GOOGLE, "boundingPoly", "vertices", 0, "x")),
+    ("google", (*GOOGLE, "landmarks", 0, "position", "x")),
+]
+
+
+@pytest.mark.parametrize(("name", "place"), COORDINATES)
+@pytest.mark.parametrize("text", ['"NaN"', "NaN", "1e999", '"x"', "[]", "1e308"])
+def test_what_is_no_coordinate_is_an_error_of_the_service(
+    name: str, place: tuple[str | int, ...], text: str, open_at: Opener, smiling_photo: Path
+) -> None:
+    with (
+        serving(_with(HAPPY[name], place, text)) as cloud,
+        pytest.raises(BackendError, match="not as documented"),
+    ):
+        open_at(name, cloud.url).classify(smiling_photo.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("ibm", (*WATSON, "score")),
+        ("ibm", (*WATSON, "class")),
+        ("ibm", (*WATSON[:3], 0, "classes")),
+        ("rekognition", (*AMAZON, "BoundingBox")),
+        ("rekognition", (*AMAZON, "BoundingBox", "Top")),
+        ("rekognition", (*AMAZON, "Confidence")),
+        ("rekognition", (*AMAZON, "Emotions", 0, "Type")),
+        ("rekognition", (*AMAZON, "Landmarks", 0, "Y")),
+        ("google", (*GOOGLE, "boundingPoly")),
+    ],
+)
+def test_what_is_missing_is_an_error_of_the_service(
+    name: str, place: tuple[str | int, ...], open_at: Opener, smiling_photo: Path
+) -> None:
+    content = json.loads(json.dumps(HAPPY[name][1]))
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    del inner[place[-1]]
+    with (
+        serving((200, content)) as cloud,
+        pytest.raises(BackendError, match="not as documented"),
+    ):
+        open_at(name, cloud.url).classify(smiling_photo.read_bytes())
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_deep_nesting_is_an_error_of_the_service(
+    name: str, open_at: Opener, smiling_photo: Path
+) -> None:
+    with (
+        serving((200, b"[" * 200_000)) as cloud,
+        pytest.raises(BackendError, match="not as documented"),
+    ):
+        open_at(name, cloud.url).classify(smiling_photo.read_bytes())
+
+
 def test_google_without_a_network(
     open_at: Opener, smiling_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

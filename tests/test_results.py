@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -101,15 +101,21 @@ def test_what_to_catch_is_found_at_the_top() -> None:
 
 
 @pytest.mark.parametrize("wrong", NOT_NUMBERS)
-@pytest.mark.parametrize("place", ["box", "landmarks", "confidence", "scores"])
-def test_what_is_no_finite_number_is_refused(place: str, wrong: Any) -> None:
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [
+        ("box", lambda wrong: Face((1, 2, wrong, 40), FACE.landmarks, 0.5)),
+        ("landmarks", lambda wrong: Face(FACE.box, ((1, 2),) * 4 + ((3, wrong),), 0.5)),
+        ("confidence", lambda wrong: Face(FACE.box, FACE.landmarks, wrong)),
+        ("scores", lambda wrong: FaceEmotion(FACE, {"anger": 0.5, "fear": wrong})),
+    ],
+    ids=["box", "landmarks", "confidence", "scores"],
+)
+def test_what_is_no_finite_number_is_refused(
+    place: str, make: Callable[[Any], object], wrong: Any
+) -> None:
     with pytest.raises(ValueError, match=rf"{place} must be .*finite number"):
-        if place == "scores":
-            photo_of({"anger": 0.5, "fear": wrong})
-        else:
-            given_box = (1, 2, wrong, 40) if place == "box" else (1, 2, 3, 4)
-            points = ((1, 2),) * 4 + ((3, wrong if place == "landmarks" else 4),)
-            Face(given_box, points, wrong if place == "confidence" else 0.5)
+        make(wrong)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 640.0, math.nan, "640", None])
@@ -121,18 +127,15 @@ def test_sides_are_whole_numbers(wrong: Any) -> None:
 
 def test_any_mapping_and_any_kind_of_number_is_taken() -> None:
     plain = photo_of({"anger": 0.5, "fear": 0.25})
-    numpy = Face(
-        np.array(FACE.box),
-        [list(p) for p in FACE.landmarks],
-        np.float32(0.75),  # type: ignore[arg-type]
-    )
+    points: Any = [list(point) for point in FACE.landmarks]
+    numpy: Any = (np.array(FACE.box), points, np.float32(0.75))
     for scores in (
         MappingProxyType({"fear": 0.25, "anger": 0.5}),
         {"anger": np.float32(0.5), "fear": np.float64(0.25)},
         plain.faces[0].scores,
     ):
-        assert photo_of(scores, numpy) == plain
-        assert hash(photo_of(scores, numpy)) == hash(plain)
+        assert photo_of(scores, Face(*numpy)) == plain
+        assert hash(photo_of(scores, Face(*numpy))) == hash(plain)
     assert plain.faces[0].scores == {"anger": 0.5, "fear": 0.25}
     assert len({plain, photo_of({"anger": 0.5, "fear": 0.25}), photo_of({"anger": 0.5})}) == 2
 
