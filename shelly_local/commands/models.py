@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from shelly_local.errors import ModelError
-from shelly_local.output import complain
+from shelly_local.output import complain, printable
+
+#: Weights files of a model that are verified; each may be large, and named again and again.
+MAX_WEIGHTS_FILES = 16
 
 DESCRIPTION = """\
 List the expression models that come with Shelly, and those in the folders given, and verify
@@ -68,27 +71,38 @@ def _verified(folder: Path) -> dict[str, Any]:
     from shelly_local.runtime import load_weights
 
     description = EmotionModel(folder).description
+    if len(description["weights"]) > MAX_WEIGHTS_FILES:
+        raise ModelError(
+            f"The description in {folder} names {len(description['weights'])} weights files; "
+            f"at most {MAX_WEIGHTS_FILES} are read."
+        )
     for name in description["weights"]:
         load_weights(folder, description, name)
     return description
 
 
 def _lines(folder: Path, description: dict[str, Any]) -> list[str]:
-    """A description for people."""
-    training = description.get("training", {})
-    size = sum(entry.get("bytes", 0) for entry in description["weights"].values())
+    """A description for people; what it holds beside what was verified may be anything."""
+    training, metrics = (
+        entry if isinstance(entry, dict) else {}
+        for entry in (description.get("training"), description.get("metrics"))
+    )
+    weights = description["weights"].values()
+    sizes = [entry.get("bytes") for entry in weights]
+    size = sum(size for size in sizes if isinstance(size, int))
     lines = [
         f"{folder}: {description.get('name', 'without a name')}, verified",
         f"  classes   {', '.join(description['classes'])}",
         f"  input     {description['input']['width']} x {description['input']['height']} pixels, "
         f"{description['input']['colour']}",
-        f"  weights   {size / 1e6:.1f} MB in {len(description['weights'])} file(s), SHA-256 right",
+        f"  weights   {size / 1e6:.1f} MB in {len(weights)} file(s), SHA-256 right",
         f"  trained   {training.get('date', 'at an unknown date')}: "
         f"{training.get('command', 'by an unknown command')}",
         f"  data      {training.get('data', 'unknown')}",
     ]
-    for name, values in description.get("metrics", {}).items():
-        if isinstance(values, dict) and "accuracy" in values:
+    for name, values in metrics.items():
+        accuracy = values.get("accuracy") if isinstance(values, dict) else None
+        if isinstance(accuracy, int | float):
             faces = f" of {values['n']}" if "n" in values else ""
-            lines.append(f"  measured  {name}: {values['accuracy']:.1%} right{faces}")
-    return lines
+            lines.append(f"  measured  {name}: {accuracy:.1%} right{faces}")
+    return [printable(line) for line in lines]
