@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, NoReturn
 
 #: The seven classes, in the order of every probability vector in this project.
@@ -152,9 +151,10 @@ class PhotoEmotions:
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
-            if not isinstance(side, Integral) or side < 1:
+            (length,) = _numbers(name, (side,), 1)
+            if length < 1 or length != int(length):
                 raise ValueError(f"{name} must be a whole number of 1 or more, got {side!r}")
-            object.__setattr__(self, name, int(side))
+            object.__setattr__(self, name, int(length))
         object.__setattr__(self, "faces", tuple(self.faces))
 
     @property

@@ -179,6 +179,8 @@ def test_the_local_backend_answers_as_the_classifier(classifier: Any, smiling_ph
     data = smiling_photo.read_bytes()
     assert backend.classify(data) == classifier.classify(data)
     assert set(backend.describe()["mapping"]) == set(CLASSES)
+    with pytest.raises(ValueError, match="threads must be"):
+        open_backend("local", threads=0)
 
 
 def test_unknown_and_unconfigured_backends_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_what_to_catch_is_found_at_the_top() -> None:
         EmotionClassifier("nowhere")
 
 
-@pytest.mark.parametrize("wrong", NOT_NUMBERS)
+@pytest.mark.parametrize("wrong", NOT_NUMBERS, ids=lambda wrong: f"{wrong!r:.5}")
 @pytest.mark.parametrize(
     ("place", "make"),
     [
@@ -118,10 +118,10 @@ def test_what_is_no_finite_number_is_refused(
         make(wrong)
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 640.0, math.nan, "640", None])
+@pytest.mark.parametrize("wrong", [0, -1, 640.5, math.nan, math.inf, "640", None])
 def test_sides_are_whole_numbers(wrong: Any) -> None:
     for width, height in ((wrong, 480), (640, wrong)):
-        with pytest.raises(ValueError, match="must be a whole number of 1 or more"):
+        with pytest.raises(ValueError, match=r"(width|height) must be a (whole|finite) number"):
             PhotoEmotions(width, height, ())
 
 
@@ -136,6 +136,9 @@ def test_any_mapping_and_any_kind_of_number_is_taken() -> None:
     ):
         assert photo_of(scores, Face(*numpy)) == plain
         assert hash(photo_of(scores, Face(*numpy))) == hash(plain)
+    width: Any = np.int64(640)
+    height: Any = 480.0
+    assert repr(PhotoEmotions(width, height, plain.faces)) == repr(plain)
     assert plain.faces[0].scores == {"anger": 0.5, "fear": 0.25}
     assert len({plain, photo_of({"anger": 0.5, "fear": 0.25}), photo_of({"anger": 0.5})}) == 2
 
