@@ -78,6 +78,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def _check_depth(value: Any) -> None:
+    """Raise a ``RecursionError`` where one level lies too deep: what shows values would, later."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [
@@ -198,7 +199,12 @@ def start_session(content: bytes, *, threads: int | None, fixed_shape: bool) -> 
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # to the same provider, and told on standard output
+        )
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ModelError(f"ONNX Runtime cannot load the model: {reason(error)}") from error
 

@@ -26,6 +26,8 @@ from PIL import Image, ImageOps
 from shelly_local.classifier import EmotionClassifier
 
 PICTURES = Path(__file__).parent / "pictures"
+#: Many small pictures of one kind, of which variants would tell nothing more.
+ONLY_AS_THEY_ARE = PICTURES / "london"
 ANSWERS = Path(__file__).with_name("answers.json")
 #: EXIF tag and its value for a picture that a viewer turns by 90 degrees to the right.
 _ORIENTATION, _TO_THE_RIGHT = 0x0112, 6
@@ -45,9 +47,11 @@ def machine() -> str:
 def variants(file: Path) -> Iterator[tuple[str, bytes]]:
     """A picture as it is, at half its size, as PNG, and turned with EXIF that turns it back."""
     yield "as it is", file.read_bytes()
+    if file.parent.parent == ONLY_AS_THEY_ARE:
+        return
     with Image.open(file) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
-    yield "half", _encoded(upright.reduce(2), "PNG")
+    yield "half", _encoded(upright.reduce(2), "BMP")
     yield "png", _encoded(upright, "PNG")
     exif = Image.Exif()
     exif[_ORIENTATION] = _TO_THE_RIGHT

@@ -150,13 +150,14 @@ def with_sparse() -> onnx.ModelProto:
             ),
             "do not fit|cannot load",
         ),
+        (network().SerializeToString().replace(b"MatMul", b"MatM\xffl"), "cannot load"),
         (network(value=float("nan")), "NaN or infinity"),
         (network(value=float("inf")), "NaN or infinity"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_plain_network_is_refused(
-    tmp_path: Path, model: onnx.ModelProto, message: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, model: onnx.ModelProto | bytes, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = write(tmp_path / "model", model)
     with refused(message):
