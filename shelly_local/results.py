@@ -93,9 +93,9 @@ class FaceEmotion:
 
     Attributes:
         face: where the face is.
-        scores: probability of each class, in the order of the model's classes; they
-            sum to 1. A cloud's may sum to less: the rest is none of the classes. Any
-            mapping is taken; what it holds is kept in a read-only one.
+        scores: probability of each class, in the order of ``CLASSES``; they sum to 1.
+            A cloud's may sum to less: the rest is none of the classes. Any mapping is taken
+            and kept as a read-only one; a class that it lacks has 0.
 
     Raises:
         ValueError: there is no score, one is no number of 0 or more, or they sum to more than 1.
@@ -110,7 +110,8 @@ class FaceEmotion:
             raise ValueError(
                 f"scores must be 0 or more and sum to 1 at most, got {dict(self.scores)}"
             )
-        object.__setattr__(self, "scores", Scores(zip(self.scores, values, strict=True)))
+        given = dict(zip(self.scores, values, strict=True))
+        object.__setattr__(self, "scores", Scores(dict.fromkeys(CLASSES, 0.0) | given))
 
     @property
     def emotion(self) -> str:

@@ -280,6 +280,8 @@ def test_the_vendor_of_the_readme_works(
         assert caught.value.__cause__ is not None
     assert main(["classify", "--backend", "acme", "--json", str(smiling_photo)]) == 0
     assert json.loads(capsys.readouterr().out)["faces"][0]["emotion"] == "happiness"
+    assert main(["classify", "--backend", "acme", "--csv", str(smiling_photo)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3  # its two classes are all it has
     (tmp_path / "photos/happiness").mkdir(parents=True)
     (tmp_path / "photos/happiness/1.jpg").write_bytes(smiling_photo.read_bytes())
     arguments = ["benchmark", "accuracy", "--data", str(tmp_path / "photos")]

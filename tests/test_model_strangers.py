@@ -380,14 +380,13 @@ def test_any_json_is_a_description_or_refused(content: Any) -> None:
 def test_what_a_stranger_says_of_a_model_is_shown_or_passed_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = write(
-        tmp_path / "model",
-        name="\x1b[2J\ud800", training=["x"], metrics={"a": {"accuracy": "all"}, "b": 1},
-    )  # fmt: skip
+    metrics = {"a": {"accuracy": "all"}, "b": 1, "c": {"accuracy": 10**400}, "d": {"accuracy": 0.5}}
+    folder = write(tmp_path / "model", name="\x1b[2J\ud800", training=["x"], metrics=metrics)
     assert cli.main(["models", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert r"\x1b[2J\ud800, verified" in shown
     assert "at an unknown date" in shown
+    assert shown.endswith("  measured  d: 50.0% right\n")
 
 
 def test_many_weights_files_are_refused_unread(

@@ -139,7 +139,7 @@ def test_any_mapping_and_any_kind_of_number_is_taken() -> None:
     width: Any = np.int64(640)
     height: Any = 480.0
     assert repr(PhotoEmotions(width, height, plain.faces)) == repr(plain)
-    assert plain.faces[0].scores == {"anger": 0.5, "fear": 0.25}
+    assert plain.faces[0].scores == dict.fromkeys(CLASSES, 0.0) | {"anger": 0.5, "fear": 0.25}
     assert len({plain, photo_of({"anger": 0.5, "fear": 0.25}), photo_of({"anger": 0.5})}) == 2
 
 
@@ -150,8 +150,8 @@ def test_scores_are_probabilities_or_refused(scores: dict[str, Any]) -> None:
     except ValueError:
         return
     kept = photo.faces[0].scores
-    assert dict(kept) == scores
-    assert list(kept) == list(scores)
+    assert dict(kept) == dict.fromkeys(CLASSES, 0.0) | scores
+    assert tuple(kept) == CLASSES
     assert all(0 <= value <= 1.001 for value in kept.values())
     assert pickle.loads(pickle.dumps(photo)) == copy.deepcopy(photo) == photo
     json.loads(json.dumps(photo.as_dict(), allow_nan=False))

@@ -27,7 +27,7 @@ def is_sure(face: FaceEmotion) -> bool:
 
 def nearest(face: FaceEmotion) -> list[str]:
     """The two most probable of ``CLASSES``, the likelier first."""
-    return sorted(CLASSES, key=lambda name: -face.scores.get(name, 0.0))[:2]
+    return sorted(CLASSES, key=lambda name: -face.scores[name])[:2]
 
 
 def describe(face: FaceEmotion) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def describe(face: FaceEmotion) -> dict[str, Any]:
         whether it can be named outright; and ``nearest``.
     """
     two = nearest(face)
-    scores = {name: round(face.scores.get(name, 0.0), 4) for name in CLASSES}
+    scores = {name: round(face.scores[name], 4) for name in CLASSES}
     return {
         **face.as_dict(),
         "emotion": two[0],

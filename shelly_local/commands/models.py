@@ -51,7 +51,7 @@ def execute(arguments: argparse.Namespace) -> int:
     exit_code = 0
     for folder in (bundled_model(DEFAULT_MODEL), *arguments.folders):
         try:
-            description = _verified(folder)
+            description, size = _verified(folder)
         except ModelError as error:
             exit_code = 1
             complain(error.description)
@@ -61,12 +61,14 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps({"path": str(folder), **description}), flush=True)
         else:
-            print("\n".join(_lines(folder, description)), flush=True)
+            print("\n".join(_lines(folder, description, size)), flush=True)
     return exit_code
 
 
-def _verified(folder: Path) -> dict[str, Any]:
-    """The description of a model whose weights are all as described and which runs."""
+def _verified(folder: Path) -> tuple[dict[str, Any], int]:
+    """The description of a model whose weights are all as described and which runs, and the
+    bytes of those weights.
+    """
     from shelly_local.model import EmotionModel
     from shelly_local.runtime import load_weights
 
@@ -76,33 +78,29 @@ def _verified(folder: Path) -> dict[str, Any]:
             f"The description in {folder} names {len(description['weights'])} weights files; "
             f"at most {MAX_WEIGHTS_FILES} are read."
         )
-    for name in description["weights"]:
-        load_weights(folder, description, name)
-    return description
+    size = sum(len(load_weights(folder, description, name)) for name in description["weights"])
+    return description, size
 
 
-def _lines(folder: Path, description: dict[str, Any]) -> list[str]:
+def _lines(folder: Path, description: dict[str, Any], size: int) -> list[str]:
     """A description for people; what it holds beside what was verified may be anything."""
     training, metrics = (
         entry if isinstance(entry, dict) else {}
         for entry in (description.get("training"), description.get("metrics"))
     )
-    weights = description["weights"].values()
-    sizes = [entry.get("bytes") for entry in weights]
-    size = sum(size for size in sizes if isinstance(size, int))
     lines = [
         f"{folder}: {description.get('name', 'without a name')}, verified",
         f"  classes   {', '.join(description['classes'])}",
         f"  input     {description['input']['width']} x {description['input']['height']} pixels, "
         f"{description['input']['colour']}",
-        f"  weights   {size / 1e6:.1f} MB in {len(weights)} file(s), SHA-256 right",
+        f"  weights   {size / 1e6:.1f} MB in {len(description['weights'])} file(s), SHA-256 right",
         f"  trained   {training.get('date', 'at an unknown date')}: "
         f"{training.get('command', 'by an unknown command')}",
         f"  data      {training.get('data', 'unknown')}",
     ]
     for name, values in metrics.items():
         accuracy = values.get("accuracy") if isinstance(values, dict) else None
-        if isinstance(accuracy, int | float):
+        if isinstance(accuracy, int | float) and 0 <= accuracy <= 1:
             faces = f" of {values['n']}" if "n" in values else ""
             lines.append(f"  measured  {name}: {accuracy:.1%} right{faces}")
     return [printable(line) for line in lines]
