@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from shelly_local.errors import ModelError
 from shelly_local.results import CLASSES
 
 SIDE, WIDTH = 8, 4
 _WEIGHT = 1e-3
+#: Seconds within which a folder is loaded or refused, in a process of its own.
+PATIENCE = 20.0
 
 
 def description(**changes: Any) -> dict[str, Any]:
@@ -81,3 +88,22 @@ def write(
     described = {"weights": {"emotion": entry}} | description(**changes)
     (folder / "model.json").write_text(json.dumps(described), encoding="utf-8")
     return folder
+
+
+@contextmanager
+def refused(message: str) -> Iterator[None]:
+    with pytest.raises(ModelError, match=message) as caught:
+        yield
+    assert len(str(caught.value)) < 1000
+
+
+def models_command(folder: Path) -> subprocess.CompletedProcess[str]:
+    """``shelly models`` in a process of its own, which is ended if it hangs."""
+    return subprocess.run(
+        [sys.executable, "-m", "shelly_local", "models", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=Path(__file__).parents[1],
+    )
