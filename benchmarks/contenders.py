@@ -145,20 +145,13 @@ class Entry:
                 self.contender = None
 
     def _timed(self, photo: bytes) -> tuple[PhotoEmotions, dict[str, float]]:
-        """The answer of a cloud, and its parts as the backend tells, else as HTTP shows them."""
+        """The answer of a cloud, and its parts as HTTP shows them."""
         contender: Any = self.contender
         self.stopwatch.start()
         start = time.perf_counter()
-        if hasattr(contender, "classify_timed"):
-            answer, told = contender.classify_timed(photo)
-        else:
-            answer, told = contender.classify(photo), {}
+        answer = contender.classify(photo)
         total = 1000 * (time.perf_counter() - start)
-        phases = {
-            key.removesuffix("_ms"): float(value)
-            for key, value in told.items()
-            if key != "total_ms"
-        } or self.stopwatch.milliseconds()
+        phases = self.stopwatch.milliseconds()
         if phases:
             phases["client"] = max(total - sum(phases.values()), 0.0)
         return answer, {key: round(value, 3) for key, value in phases.items()}

@@ -4,8 +4,9 @@ The public surface::
 
     from shelly_local import EmotionClassifier, VisualRecognition
 
-Names are loaded on first use, so that ``import shelly_local`` is immediate and needs
-neither torch nor Flask.
+Every failure that is expected is a ``ShellyError``; a picture that cannot be used is an
+``ImageError``, which is one of them. Names are loaded on first use, so that
+``import shelly_local`` is immediate and needs neither torch nor Flask.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shelly_local.classifier import EmotionClassifier
+    from shelly_local.errors import ImageError, ShellyError
     from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
     from shelly_local.visual_recognition import VisualRecognition
 
@@ -28,7 +30,9 @@ __all__ = [
     "EmotionClassifier",
     "Face",
     "FaceEmotion",
+    "ImageError",
     "PhotoEmotions",
+    "ShellyError",
     "VisualRecognition",
     "__version__",
 ]
@@ -38,7 +42,9 @@ _HOMES = {
     "EmotionClassifier": "shelly_local.classifier",
     "Face": "shelly_local.results",
     "FaceEmotion": "shelly_local.results",
+    "ImageError": "shelly_local.errors",
     "PhotoEmotions": "shelly_local.results",
+    "ShellyError": "shelly_local.errors",
     "VisualRecognition": "shelly_local.visual_recognition",
 }
 

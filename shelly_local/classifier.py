@@ -54,13 +54,13 @@ class EmotionClassifier:
 
     Args:
         model: model directory; the bundled model by default.
-        threads: threads of one network run; None for one per core.
+        threads: threads of one network run, 1 to 1024; None for one per core.
         detection: "fast" leaves out faces below an eighth of the longer side in a photo
             that has one above a sixth; "thorough" finds all from 2.5 % on, in every photo.
 
     Raises:
         ModelError: a model is missing or damaged.
-        ValueError: ``detection`` is neither of these.
+        ValueError: ``detection`` is neither of these, or there is no such number of threads.
     """
 
     def __init__(

@@ -178,10 +178,9 @@ def test_the_local_backend_answers_as_the_classifier(classifier: Any, smiling_ph
     backend = open_backend("local", classifier=classifier)
     data = smiling_photo.read_bytes()
     assert backend.classify(data) == classifier.classify(data)
-    result, times = backend.classify_timed(data)
-    assert result.largest is not None
-    assert times["total_ms"] > 0
     assert set(backend.describe()["mapping"]) == set(CLASSES)
+    with pytest.raises(ValueError, match="threads must be"):
+        open_backend("local", threads=0)
 
 
 def test_unknown_and_unconfigured_backends_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +197,11 @@ def test_unknown_and_unconfigured_backends_are_named(monkeypatch: pytest.MonkeyP
     assert backends.configured()[:2] == ["local", "ibm"]
 
 
+def test_a_profile_that_is_not_there_is_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "rekognition" not in backends.configured()
+
+
 class AlwaysCalm(Backend):
     """A vendor of one's own: this is all it takes."""
 
@@ -212,7 +216,7 @@ class AlwaysCalm(Backend):
 
 def test_a_backend_of_ones_own_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_registered", {})
-    backends.register("calm", AlwaysCalm, "Always calm")
+    backends.register("calm", AlwaysCalm)
     assert "calm" in backends.known()
     assert open_backend("calm").classify(b"").faces == ()
     with pytest.raises(ValueError, match="comes along"):
@@ -263,7 +267,6 @@ def test_the_vendor_of_the_readme_works(
     sdk.HOST = "acme.example"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "acme_sdk", sdk)
     monkeypatch.setattr(backends, "_registered", {})
-    monkeypatch.delitem(backends.TITLES, "acme", raising=False)
     code = readme_example()
     assert len(code.splitlines()) < 100
     exec(code, {})
@@ -277,6 +280,8 @@ def test_the_vendor_of_the_readme_works(
         assert caught.value.__cause__ is not None
     assert main(["classify", "--backend", "acme", "--json", str(smiling_photo)]) == 0
     assert json.loads(capsys.readouterr().out)["faces"][0]["emotion"] == "happiness"
+    assert main(["classify", "--backend", "acme", "--csv", str(smiling_photo)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3  # its two classes are all it has
     (tmp_path / "photos/happiness").mkdir(parents=True)
     (tmp_path / "photos/happiness/1.jpg").write_bytes(smiling_photo.read_bytes())
     arguments = ["benchmark", "accuracy", "--data", str(tmp_path / "photos")]

@@ -13,9 +13,9 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from shelly_local.backends import open_backend
+from shelly_local.backends import Backend, open_backend
 from shelly_local.classifier import EmotionClassifier, aligned_crops, find_faces
-from shelly_local.results import CLASSES, Face, FaceEmotion
+from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
 from tests.fake_clouds import FakeCloud, rekognition_error, rekognition_face, serving
 from tests.test_webapp import assert_problem, data_url
 from webapp import Classifier, create_app
@@ -111,6 +111,43 @@ def test_sure_means_half_of_the_probability(
 ) -> None:
     face = FaceEmotion(Face((0, 0, 9, 9), (), 0.9), scores)
     assert (is_sure(face), nearest(face)) == (sure, two)
+
+
+class Answers(Backend):
+    """A backend that says the same of every photo."""
+
+    name, title, is_local = "own", "Own", True
+
+    def __init__(self, scores: dict[str, float]) -> None:
+        self.scores = scores
+
+    def classify(self, photo: bytes, /) -> PhotoEmotions:
+        return PhotoEmotions(10, 10, (FaceEmotion(Face((0, 0, 9, 9), (), 0.9), self.scores),))
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("scores", "emotion", "sure"),
+    [
+        (dict.fromkeys(CLASSES, 0.0), "anger", False),
+        ({"sadness": 0.2, "fear": 0.1}, "sadness", False),
+        ({"contempt": 0.9, "fear": 0.1}, "fear", False),
+        ({"happiness": 0.9}, "happiness", True),
+    ],
+    ids=["no mood", "none of these", "a mood without a word here", "one mood alone"],
+)
+def test_whatever_a_backend_answers_can_be_shown(
+    smiling_photo: Path, scores: dict[str, float], emotion: str, sure: bool
+) -> None:
+    response = ask(create_app({"local": Answers(scores)}).test_client(), smiling_photo)
+    assert response.status_code == 200
+    answer = response.get_json()
+    assert (answer["emotion"], answer["sure"]) == (emotion, sure)
+    assert list(answer["scores"]) == sorted(CLASSES)  # as JSON of Flask has them
+    assert len(answer["nearest"]) == 2
+    assert answer["advice"]
 
 
 class TestClouds:

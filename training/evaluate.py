@@ -23,7 +23,6 @@ from shelly_local.alignment import align
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
 from shelly_local.model import DESCRIPTION_FILE, EmotionModel
-from shelly_local.results import CLASSES
 
 from . import fer2013
 from .landmarks import align_all, find, plausible
@@ -196,8 +195,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         groups = read_groups(arguments.groups) if arguments.groups else {}
         classifier = EmotionClassifier(arguments.model)
-        if classifier.classes != CLASSES:
-            raise fer2013.DataError(f"the model's classes are {', '.join(classifier.classes)}.")
         if arguments.fer2013:
             faces = fer2013.load(arguments.fer2013, arguments.part)
             crops, found_share = crops_of(faces, classifier)

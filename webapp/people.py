@@ -6,7 +6,7 @@ import base64
 import io
 from typing import TYPE_CHECKING, Any
 
-from shelly_local.results import FaceEmotion, PhotoEmotions
+from shelly_local.results import CLASSES, FaceEmotion, PhotoEmotions
 
 if TYPE_CHECKING:
     from .advice import Adviser
@@ -19,28 +19,34 @@ SURE = 0.5
 def is_sure(face: FaceEmotion) -> bool:
     """Whether to name a mood outright: it has a probability of 0.5, and there is an answer.
 
-    A cloud may answer "none of these"; then no mood is sure.
+    A cloud may answer "none of these", or a mood that the page has no word for; then no mood is
+    sure.
     """
-    return face.answered and face.scores[face.emotion] >= SURE
+    return face.answered and face.emotion in CLASSES and face.scores[face.emotion] >= SURE
 
 
 def nearest(face: FaceEmotion) -> list[str]:
-    """The two most probable classes, the likelier first."""
-    return sorted(face.scores, key=lambda name: -face.scores[name])[:2]
+    """The two most probable of ``CLASSES``, the likelier first."""
+    return sorted(CLASSES, key=lambda name: -face.scores[name])[:2]
 
 
 def describe(face: FaceEmotion) -> dict[str, Any]:
     """The JSON object of one person, without advice and crop.
 
     Returns:
-        ``box``, ``landmarks``, ``confidence``, ``emotion`` and ``scores`` of
-        `FaceEmotion.as_dict`, ``score`` of the emotion, ``sure`` and ``nearest``.
+        ``box``, ``landmarks`` and ``confidence`` of `FaceEmotion.as_dict`; ``scores`` of
+        all ``CLASSES``; ``emotion``, the most probable of them, and its ``score``; ``sure``,
+        whether it can be named outright; and ``nearest``.
     """
+    two = nearest(face)
+    scores = {name: round(face.scores[name], 4) for name in CLASSES}
     return {
         **face.as_dict(),
-        "score": round(face.scores[face.emotion], 4),
+        "emotion": two[0],
+        "scores": scores,
+        "score": scores[two[0]],
         "sure": is_sure(face),
-        "nearest": nearest(face),
+        "nearest": two,
     }
 
 

@@ -12,18 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
-from importlib.metadata import entry_points
-from importlib.util import find_spec
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from shelly_local.backends.base import Backend, BackendError
-from shelly_local.errors import ShellyError
+from shelly_local.errors import MissingExtraError, ShellyError
 
 __all__ = [
     "ENTRY_POINTS",
     "NAMES",
-    "TITLES",
     "Backend",
     "BackendError",
     "UnknownBackendError",
@@ -33,23 +30,18 @@ __all__ = [
     "register",
 ]
 
-#: The backends that come along; ``known()`` has those of others, too.
-NAMES = ("local", "ibm", "rekognition", "google")
-TITLES = {
-    "local": "On this machine",
-    "ibm": "IBM Watson Visual Recognition",
-    "rekognition": "Amazon Rekognition",
-    "google": "Google Cloud Vision",
-}
 ENTRY_POINTS = "shelly_local.backends"
-_CLASSES = {
-    "local": ("shelly_local.backends.local", "LocalBackend"),
-    "ibm": ("shelly_local.backends.ibm", "IbmBackend"),
-    "rekognition": ("shelly_local.backends.rekognition", "RekognitionBackend"),
-    "google": ("shelly_local.backends.google", "GoogleBackend"),
+_BUILT_IN = {
+    name: EntryPoint(name, f"shelly_local.backends.{value}", ENTRY_POINTS)
+    for name, value in {
+        "local": "local:LocalBackend",
+        "ibm": "ibm:IbmBackend",
+        "rekognition": "rekognition:RekognitionBackend",
+        "google": "google:GoogleBackend",
+    }.items()
 }
-#: The package that each cloud's SDK is imported from.
-_SDKS = {"ibm": "ibm_watson", "rekognition": "boto3", "google": "google.cloud.vision"}
+#: The backends that come along; ``known()`` has those of others, too.
+NAMES = tuple(_BUILT_IN)
 _registered: dict[str, Callable[..., Backend]] = {}
 
 
@@ -60,13 +52,12 @@ class UnknownBackendError(ShellyError):
     error_id = "unknown_backend"
 
 
-def register(name: str, factory: Callable[..., Backend], title: str | None = None) -> None:
+def register(name: str, factory: Callable[..., Backend]) -> None:
     """Add a backend in this process.
 
     Args:
         name: what ``open_backend`` calls it.
         factory: called with the options of ``open_backend``.
-        title: name for people; ``name`` by default.
 
     Raises:
         ValueError: the name belongs to a backend that comes along.
@@ -74,7 +65,6 @@ def register(name: str, factory: Callable[..., Backend], title: str | None = Non
     if name in NAMES:
         raise ValueError(f"{name!r} is a backend that comes along; choose another name")
     _registered[name] = factory
-    TITLES[name] = title or name
 
 
 def known() -> list[str]:
@@ -95,9 +85,8 @@ def open_backend(name: str, **options: Any) -> Backend:
         MissingExtraError: its SDK is not installed; the message holds the line that does it.
         BackendError: it lacks a key, an address or a region.
     """
-    if name in _CLASSES:
-        module, attribute = _CLASSES[name]
-        return cast(Backend, getattr(import_module(module), attribute)(**options))
+    if name in _BUILT_IN:
+        return cast(Backend, _BUILT_IN[name].load()(**options))
     if name in _registered:
         return _registered[name](**options)
     for point in entry_points(group=ENTRY_POINTS, name=name):
@@ -112,10 +101,7 @@ def configured() -> list[str]:
     """
     names = ["local"]
     for name in NAMES[1:]:
-        with suppress(ImportError, ShellyError):
-            if find_spec(_SDKS[name]) is None:
-                continue
-            module, attribute = _CLASSES[name]
-            if getattr(import_module(module), attribute).is_configured():
+        with suppress(MissingExtraError):
+            if _BUILT_IN[name].load().is_configured():
                 names.append(name)
     return names + [name for name in known() if name not in NAMES]

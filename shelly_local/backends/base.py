@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import time
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,16 @@ from shelly_local.errors import BackendError, MissingExtraError
 from shelly_local.images import decode
 from shelly_local.results import PhotoEmotions
 
-__all__ = ["Backend", "BackendError", "first_set", "missing_sdk", "prepared"]
+__all__ = [
+    "Backend",
+    "BackendError",
+    "first_set",
+    "garbled",
+    "missing_sdk",
+    "number",
+    "prepared",
+    "shortened",
+]
 
 #: Seconds to wait for a connection, and for an answer once the photo is sent.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0
@@ -25,6 +34,10 @@ ATTEMPTS = 4
 _ORIENTATION, _UPRIGHT = 0x0112, 1
 _GPS = 0x8825  # EXIF tag: where the picture was taken
 _JPEG_QUALITY = 92
+#: Characters of a service's own words in an error; some send a whole page.
+_LONGEST_MESSAGE = 200
+#: Share by which a service may round a number out of its range.
+_ROUNDING = 0.001
 
 
 class Backend(ABC):
@@ -48,18 +61,12 @@ class Backend(ABC):
 
         Raises:
             ImageError: the picture cannot be used.
-            BackendError: the service did not answer.
+            BackendError: the service did not answer, or not as documented.
         """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What answers, for reports: versions, host, and how its classes become ours."""
-
-    def classify_timed(self, photo: bytes, /) -> tuple[PhotoEmotions, dict[str, float]]:
-        """``classify`` and where its time went: ``total_ms``, and what else is known."""
-        start = time.perf_counter()
-        result = self.classify(photo)
-        return result, {"total_ms": 1000 * (time.perf_counter() - start)}
 
     def close(self) -> None:  # noqa: B027 - most backends hold nothing
         """Give back connections."""
@@ -71,6 +78,40 @@ def missing_sdk(backend: str, error: ImportError) -> MissingExtraError:
         f"the backend {backend!r} needs the package {error.name!r}; install it with "
         "pip install 'shelly-local[cloud]', or in a checkout pip install -e '.[cloud]'"
     )
+
+
+def garbled(service: str, error: Exception) -> BackendError:
+    """The error of a service whose answer is cut off or not as documented."""
+    reason = shortened(f"{type(error).__name__}: {error}")
+    return BackendError(f"{service}'s answer was cut off or is not as documented ({reason}).")
+
+
+def shortened(message: object) -> str:
+    """A service's own words, on one line and not too many of them."""
+    return " ".join(str(message)[: 2 * _LONGEST_MESSAGE].split())[:_LONGEST_MESSAGE]
+
+
+def number(value: object, *, most: float | None = None) -> float:
+    """A number of a service's answer.
+
+    Args:
+        value: what stands in its place.
+        most: where the number lies between 0 and this, such as 1 or 100; None for any.
+
+    Returns:
+        The number; one that rounding put out of its range is at its end.
+
+    Raises:
+        ValueError: it is a text or anything else, NaN, infinite or out of its range.
+    """
+    low, high = (-sys.float_info.max, sys.float_info.max) if most is None else (0.0, most)
+    room = 0.0 if most is None else most * _ROUNDING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{shortened(repr(value))} where a number belongs")
+    if not low - room <= value <= high + room:
+        wanted = "a finite number" if most is None else f"a number from 0 to {most:g}"
+        raise ValueError(f"{shortened(repr(value))} where {wanted} belongs")
+    return min(max(float(value), low), high)
 
 
 def prepared(photo: bytes, *, max_bytes: int, max_side: int) -> tuple[bytes, int, int]:

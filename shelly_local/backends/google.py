@@ -17,8 +17,11 @@ from shelly_local.backends.base import (
     Backend,
     BackendError,
     first_set,
+    garbled,
     missing_sdk,
+    number,
     prepared,
+    shortened,
 )
 from shelly_local.errors import ImageError
 from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
@@ -127,12 +130,14 @@ class GoogleBackend(Backend):
         except (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
             raise _translated(error) from error
         except Exception as error:  # what is no answer breaks the SDK in many ways
-            raise BackendError(
-                f"Google Cloud Vision's answer is not as documented ({type(error).__name__})."
-            ) from error
+            raise garbled(self.title, error) from error
         if answer.error.code:
-            raise ImageError(f"Google Cloud Vision cannot use the picture: {answer.error.message}")
-        faces = [_face(annotation) for annotation in answer.face_annotations]
+            reason = shortened(answer.error.message)
+            raise ImageError(f"Google Cloud Vision cannot use the picture: {reason}")
+        try:
+            faces = [_face(annotation) for annotation in answer.face_annotations]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise garbled(self.title, error) from error
         faces.sort(key=lambda one: one.face.area, reverse=True)
         return PhotoEmotions(width=width, height=height, faces=tuple(faces))
 
@@ -165,7 +170,9 @@ def _retry(attempts: int) -> Retry:
 
 def _face(annotation: Any) -> FaceEmotion:
     corners = [(vertex.x, vertex.y) for vertex in annotation.bounding_poly.vertices]
-    xs, ys = [x for x, _ in corners] or [0], [y for _, y in corners] or [0]
+    if not corners:
+        raise ValueError("a face without a box")
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
     points = {mark.type_.name: (mark.position.x, mark.position.y) for mark in annotation.landmarks}
     marks: tuple[tuple[float, float], ...] = ()
     if set(_MARKS) <= points.keys():
@@ -181,7 +188,7 @@ def _face(annotation: Any) -> FaceEmotion:
         Face(
             box=(min(xs), min(ys), max(max(xs), min(xs) + 1), max(max(ys), min(ys) + 1)),
             landmarks=marks,
-            confidence=min(max(float(annotation.detection_confidence), 0.0), 1.0),
+            confidence=number(annotation.detection_confidence, most=1),
         ),
         {name: score / total for name, score in scores.items()},
     )
@@ -189,7 +196,7 @@ def _face(annotation: Any) -> FaceEmotion:
 
 def _translated(error: Exception) -> BackendError | ImageError:
     if isinstance(error, exceptions.InvalidArgument | exceptions.BadRequest):
-        return ImageError(f"Google Cloud Vision cannot use the picture: {error.message}")
+        return ImageError(f"Google Cloud Vision cannot use the picture: {shortened(error.message)}")
     if isinstance(error, exceptions.TooManyRequests):
         return BackendError("Google Cloud Vision is throttling; try again later.", 429)
     if isinstance(error, TransportError):  # on the way to the keys, not to the service

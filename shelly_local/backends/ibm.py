@@ -19,8 +19,11 @@ from shelly_local.backends.base import (
     Backend,
     BackendError,
     first_set,
+    garbled,
     missing_sdk,
+    number,
     prepared,
+    shortened,
 )
 from shelly_local.errors import ImageError
 from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
@@ -42,8 +45,6 @@ EVERY_CLASS = "0.0"
 MAX_BYTES, MAX_SIDE = 10 * 2**20, 4096
 #: Seconds between two tries, at most; pauses double from one second.
 LONGEST_PAUSE = 8.0
-#: Characters of a service's own words in an error; some send a whole page.
-LONGEST_MESSAGE = 200
 
 
 class IbmBackend(Backend):
@@ -131,14 +132,16 @@ class IbmBackend(Backend):
                 raise BackendError(f"{self._host} did not answer in time.", 504) from error
             reason = type(error).__name__
             raise BackendError(f"{self._host} cannot be reached ({reason}).") from error
+        except Exception as error:  # what is no answer breaks the SDK in many ways
+            raise garbled(str(self._host), error) from error
         try:
             (image,) = answer["images"]
             if "error" in image:
-                raise ImageError(str(image["error"]["description"]))
+                raise ImageError(shortened(image["error"]["description"]))
             shown = [entry for one in image["classifiers"] for entry in one["classes"]]
-            scores = {str(one["class"]): float(one["score"]) for one in shown}
+            scores = {str(one["class"]): number(one["score"], most=1) for one in shown}
         except (KeyError, TypeError, ValueError) as error:
-            raise BackendError(f"{self._host} answered in another shape: {error!r}.") from error
+            raise garbled(str(self._host), error) from error
         return PhotoEmotions(width, height, _faces(scores, width, height))
 
     def describe(self) -> dict[str, Any]:
@@ -155,7 +158,7 @@ class IbmBackend(Backend):
 
 def _faces(scores: dict[str, float], width: int, height: int) -> tuple[FaceEmotion, ...]:
     """One face as large as the photo; none where no class of ours has a score."""
-    ours = {name: min(max(scores.get(name, 0.0), 0.0), 1.0) for name in CLASSES}
+    ours = {name: scores.get(name, 0.0) for name in CLASSES}
     if not any(ours.values()):
         return ()
     total = max(sum(ours.values()), 1.0)
@@ -175,7 +178,7 @@ def _words(error: ApiException) -> str:
     with suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
         body = error.http_response.json()
         message = (body if "error" in body else body["images"][0])["error"]["description"]
-    return str(message)[:LONGEST_MESSAGE]
+    return shortened(message)
 
 
 def _translated(error: ApiException) -> BackendError | ImageError:

@@ -17,10 +17,12 @@ class LocalBackend(Backend):
 
     Args:
         model: model directory; the bundled model by default.
-        classifier: one that is loaded already.
+        threads: threads of one network run; None for one per core.
+        classifier: one that is loaded already, instead of both.
 
     Raises:
         ModelError: the model is missing or damaged.
+        ValueError: no such number of threads.
     """
 
     name = "local"
@@ -31,9 +33,10 @@ class LocalBackend(Backend):
         self,
         *,
         model: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
         classifier: EmotionClassifier | None = None,
     ) -> None:
-        self.classifier = classifier or EmotionClassifier(model)
+        self.classifier = classifier or EmotionClassifier(model, threads=threads)
 
     def classify(self, photo: bytes, /) -> PhotoEmotions:
         """See :class:`Backend`."""

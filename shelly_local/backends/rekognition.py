@@ -16,8 +16,11 @@ from shelly_local.backends.base import (
     READ_TIMEOUT,
     Backend,
     BackendError,
+    garbled,
     missing_sdk,
+    number,
     prepared,
+    shortened,
 )
 from shelly_local.errors import ImageError
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
@@ -109,8 +112,11 @@ class RekognitionBackend(Backend):
     @staticmethod
     def is_configured() -> bool:
         """Whether the SDK finds credentials and a region, without asking anybody."""
-        session = boto3.Session()
-        return bool(session.region_name) and session.get_credentials() is not None
+        try:
+            session = boto3.Session()
+            return bool(session.region_name) and session.get_credentials() is not None
+        except BotoCoreError:  # a profile that is not there
+            return False
 
     def classify(self, photo: bytes, /) -> PhotoEmotions:
         """See :class:`Backend`."""
@@ -128,11 +134,11 @@ class RekognitionBackend(Backend):
         except BotoCoreError as error:
             raise BackendError(f"Amazon Rekognition cannot be reached: {error}") from error
         except Exception as error:  # what is no answer breaks the SDK in many ways
-            raise _garbled(error) from error
+            raise garbled(self.title, error) from error
         try:
             faces = [_face(detail, width, height) for detail in answer["FaceDetails"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise _garbled(error) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise garbled(self.title, error) from error
         faces.sort(key=lambda one: one.face.area, reverse=True)
         return PhotoEmotions(width=width, height=height, faces=tuple(faces))
 
@@ -153,23 +159,24 @@ class RekognitionBackend(Backend):
 
 
 def _face(detail: dict[str, Any], width: int, height: int) -> FaceEmotion:
-    box = detail["BoundingBox"]
+    box = {name: number(detail["BoundingBox"][name]) for name in ("Left", "Top", "Width", "Height")}
     x0, y0 = box["Left"] * width, box["Top"] * height
     points = {
-        mark["Type"]: (mark["X"] * width, mark["Y"] * height)
+        mark["Type"]: (number(mark["X"]) * width, number(mark["Y"]) * height)
         for mark in detail.get("Landmarks", [])
     }
     scores = dict.fromkeys(MAPPING.values(), 0.0)
+    emotions = [(e["Type"], number(e["Confidence"], most=100)) for e in detail.get("Emotions", [])]
     # Confidences are percentages of all types; they sum to 100, so the rest is no answer.
-    total = max(sum(e["Confidence"] for e in detail.get("Emotions", [])), 100.0)
-    for emotion in detail.get("Emotions", []):
-        if emotion["Type"] in MAPPING:
-            scores[MAPPING[emotion["Type"]]] += emotion["Confidence"] / total
+    total = max(sum(confidence for _, confidence in emotions), 100.0)
+    for kind, confidence in emotions:
+        if kind in MAPPING:
+            scores[MAPPING[kind]] += confidence / total
     return FaceEmotion(
         Face(
             box=(x0, y0, x0 + box["Width"] * width, y0 + box["Height"] * height),
             landmarks=_landmarks(points),
-            confidence=min(max(detail["Confidence"] / 100, 0.0), 1.0),
+            confidence=number(detail["Confidence"], most=100) / 100,
         ),
         scores,
     )
@@ -184,14 +191,8 @@ def _landmarks(points: dict[str, tuple[float, float]]) -> tuple[tuple[float, flo
     return (*eyes, points["nose"], *mouth)
 
 
-def _garbled(error: Exception) -> BackendError:
-    return BackendError(
-        f"Amazon Rekognition's answer was cut off or is not as documented ({error!r})."
-    )
-
-
 def _translated(error: ClientError) -> BackendError | ImageError:
-    code = error.response.get("Error", {}).get("Code", "")
+    code = shortened(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 502)
     if code in _THROTTLED or status == 429:
         return BackendError("Amazon Rekognition is throttling; try again later.", 429)

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from shelly_local.errors import ModelError
-from shelly_local.output import complain
+from shelly_local.output import complain, printable
+
+#: Weights files of a model that are verified; each may be large, and named again and again.
+MAX_WEIGHTS_FILES = 16
 
 DESCRIPTION = """\
 List the expression models that come with Shelly, and those in the folders given, and verify
@@ -48,7 +51,7 @@ def execute(arguments: argparse.Namespace) -> int:
     exit_code = 0
     for folder in (bundled_model(DEFAULT_MODEL), *arguments.folders):
         try:
-            description = _verified(folder)
+            description, size = _verified(folder)
         except ModelError as error:
             exit_code = 1
             complain(error.description)
@@ -58,25 +61,33 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps({"path": str(folder), **description}), flush=True)
         else:
-            print("\n".join(_lines(folder, description)), flush=True)
+            print("\n".join(_lines(folder, description, size)), flush=True)
     return exit_code
 
 
-def _verified(folder: Path) -> dict[str, Any]:
-    """The description of a model whose weights are all as described and which runs."""
+def _verified(folder: Path) -> tuple[dict[str, Any], int]:
+    """The description of a model whose weights are all as described and which runs, and the
+    bytes of those weights.
+    """
     from shelly_local.model import EmotionModel
     from shelly_local.runtime import load_weights
 
     description = EmotionModel(folder).description
-    for name in description["weights"]:
-        load_weights(folder, description, name)
-    return description
+    if len(description["weights"]) > MAX_WEIGHTS_FILES:
+        raise ModelError(
+            f"The description in {folder} names {len(description['weights'])} weights files; "
+            f"at most {MAX_WEIGHTS_FILES} are read."
+        )
+    size = sum(len(load_weights(folder, description, name)) for name in description["weights"])
+    return description, size
 
 
-def _lines(folder: Path, description: dict[str, Any]) -> list[str]:
-    """A description for people."""
-    training = description.get("training", {})
-    size = sum(entry.get("bytes", 0) for entry in description["weights"].values())
+def _lines(folder: Path, description: dict[str, Any], size: int) -> list[str]:
+    """A description for people; what it holds beside what was verified may be anything."""
+    training, metrics = (
+        entry if isinstance(entry, dict) else {}
+        for entry in (description.get("training"), description.get("metrics"))
+    )
     lines = [
         f"{folder}: {description.get('name', 'without a name')}, verified",
         f"  classes   {', '.join(description['classes'])}",
@@ -87,8 +98,9 @@ def _lines(folder: Path, description: dict[str, Any]) -> list[str]:
         f"{training.get('command', 'by an unknown command')}",
         f"  data      {training.get('data', 'unknown')}",
     ]
-    for name, values in description.get("metrics", {}).items():
-        if isinstance(values, dict) and "accuracy" in values:
+    for name, values in metrics.items():
+        accuracy = values.get("accuracy") if isinstance(values, dict) else None
+        if isinstance(accuracy, int | float) and 0 <= accuracy <= 1:
             faces = f" of {values['n']}" if "n" in values else ""
-            lines.append(f"  measured  {name}: {values['accuracy']:.1%} right{faces}")
-    return lines
+            lines.append(f"  measured  {name}: {accuracy:.1%} right{faces}")
+    return [printable(line) for line in lines]
