@@ -23,6 +23,9 @@ from shelly_local.runtime import load_weights, read_description, start_session
 CELL, STRIDE = 12, 2
 #: Windows handed from P-Net to R-Net at most, best first: bounds time on textured pictures.
 MAX_CANDIDATES = 1500
+#: Windows of a level that are compared with each other at most, best first: some textures let
+#: P-Net answer nearly everywhere.
+MAX_LEVEL_WINDOWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ class Cascade:
             level = _network_input(picture.resized(*size))
             regression, probability = self.pnet.run(None, {"pictures": level})
             rows, columns = np.nonzero(probability[0, 0] >= search.thresholds[0])
+            if len(rows) > MAX_LEVEL_WINDOWS:
+                order = np.argsort(-probability[0, 0, rows, columns], kind="stable")
+                best = np.sort(order[:MAX_LEVEL_WINDOWS])
+                rows, columns = rows[best], columns[best]
             if len(rows):
                 candidates = _windows(probability[0, 0], rows, columns, scale)
                 move = regression[0, :, rows, columns]

@@ -105,7 +105,7 @@ def _finite(values: NDArray[Any]) -> NDArray[Any]:
     """The values, with zero for what is no number or infinite."""
     if values.dtype.kind != "f":
         return values
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def _eight_bit(image: Image.Image, span: tuple[float, float], inverted: bool) -> Image.Image:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 #: Bytes that decoding one picture may take, by its estimate: the coefficients of a progressive
 #: JPEG of 80 megapixels, its colours at half the resolution, and its reduced pixels.
-MAX_PICTURE_BYTES = 265_000_000
+MAX_PICTURE_BYTES = 270_000_000
 #: Bytes that pictures decoded at the same time may take together: two of the largest.
 MAX_TOGETHER_BYTES = 550_000_000
 #: Bytes up to which a picture waits for no other: one of 4 megapixels.

@@ -239,10 +239,7 @@ def _reduced(
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     if box is None:
         # What ``resize`` does by itself with a reducing gap, but band by band.
-        across, down = (
-            max(int(old / new / _REDUCING_GAP), 1)
-            for old, new in zip(picture.size, size, strict=True)
-        )
+        across, down = map(_factor, picture.size, size)
         image = plain(picture.image, (across, down), inverted=picture.inverted)
         box = (0, 0, picture.size[0] / across, picture.size[1] / down)
     else:
@@ -262,11 +259,17 @@ def _bytes_needed(picture: StoredPicture, wanted: int, *, whole: bool) -> int:
     """
     width, height = picture.size
     each = picture.decoding_bytes
-    if max(width, height) < 2 * _REDUCING_GAP * wanted:  # converted before it is reduced
-        each += picture.plain_bytes
+    factor = _factor(max(width, height), wanted)
+    if factor > 1 or not picture.is_plain:
+        each += picture.plain_bytes / factor**2
     if whole:
         each += _ANSWER_BYTES
     return round(each * width * height) + picture.other_bytes
+
+
+def _factor(old: int, new: int) -> int:
+    """How many pixels become one before the rest of a reduction, as in Pillow's ``resize``."""
+    return max(int(old / new / _REDUCING_GAP), 1)
 
 
 def _identify(data: bytes) -> str | None:

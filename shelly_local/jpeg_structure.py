@@ -12,11 +12,11 @@ from shelly_local.errors import CostlyImageError
 MAX_SEGMENTS = 2000
 #: Seconds that the scans may take, by the estimate below. Small pictures with hundreds of scans
 #: are far below, and so are ten scans of 80 megapixels.
-MAX_SCAN_SECONDS = 1.2
+MAX_SCAN_SECONDS = 0.7
 # Seconds of one block in one scan (ITU T.81, G and D): of a scan that refines AC coefficients,
 # which goes over all 63 even where it changes none; of any other, without its bits, which the
 # size of the file bounds; and of arithmetic coding, where bits bound nothing.
-_REFINING_SECONDS, _SCAN_SECONDS, _ARITHMETIC_SECONDS = 80e-9, 10e-9, 500e-9
+_REFINING_SECONDS, _SCAN_SECONDS, _ARITHMETIC_SECONDS = 60e-9, 10e-9, 500e-9
 # Bytes of a block of coefficients, which are kept for the whole picture if it has several scans.
 _BLOCK_BYTES = 128
 

@@ -55,28 +55,29 @@ def read_structure(data: bytes, label: str) -> PngStructure:
     texts: dict[bytes, memoryview] = {}
     exif: bytes | None = None
     complete = False
-    for kind, start, end in _chunks(data, label):
+    for kind, start, stop in _chunks(data, label):
         if kind == _PIXELS and not complete:
-            pixels.append(view[start + 8 : end])
+            pixels.append(view[start + 8 : stop])
             continue
         complete = bool(pixels)
         if kind in _KEPT and not complete:
             kept.pop(kind, None)
-            kept[kind] = view[start : end + 4]
+            kept[kind] = view[start : stop + 4]
         elif kind == b"eXIf":
-            exif = bytes(view[start + 8 : end])
+            exif = bytes(view[start + 8 : stop])
         elif kind in _TEXTS:
             for key in (_XMP, _RAW_EXIF):
                 if data.startswith(key + b"\0", start + 8):
-                    texts[key] = view[start:end]
+                    texts[key] = view[start:stop]
     if not pixels:
         raise ValueError("no pixels")
     if exif is None and _RAW_EXIF in texts:
         exif = _raw_exif(_text(texts[_RAW_EXIF], _RAW_EXIF))
     xmp = _text(texts[_XMP], _XMP) if _XMP in texts else None
     length = sum(map(len, pixels))
-    parts = [data[:8], *kept.values(), struct.pack(">L4s", length, _PIXELS), *pixels]
-    return PngStructure(b"".join([*parts, bytes(4), struct.pack(">L4sL", 0, _END, 0)]), exif, xmp)
+    head = struct.pack(">L4s", length, _PIXELS)
+    end = bytes(4) + struct.pack(">L4sL", 0, _END, 0)  # checksums of pixels are not looked at
+    return PngStructure(b"".join([data[:8], *kept.values(), head, *pixels, end]), exif, xmp)
 
 
 def _chunks(data: bytes, label: str) -> Iterator[tuple[bytes, int, int]]:

@@ -6,6 +6,7 @@ import functools
 import io
 import warnings
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from PIL import Image, ImageFile
@@ -30,6 +31,7 @@ _RLE_COMPRESSIONS = frozenset({1, 2})
 
 # Bytes of a pixel in Pillow's memory by mode, where it is not four.
 _CORE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+_GREY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 # Bytes of a pixel while libwebp decodes: two canvases, its answer, and Pillow's picture.
 _WEBP_BYTES = 16
 # Bytes of a pixel while libheif decodes: planes of 8 or 16 bits, then RGB.
@@ -83,9 +85,15 @@ class StoredPicture:
         return size
 
     @property
+    def is_plain(self) -> bool:
+        """Whether ``colour.plain`` takes it as it is."""
+        return isinstance(self.image, Image.Image) and is_plain(self.image)
+
+    @property
     def plain_bytes(self) -> int:
-        """Bytes of each pixel that becoming plain takes, see ``colour.plain``."""
-        return 0 if isinstance(self.image, Image.Image) and is_plain(self.image) else 4
+        """Bytes of each pixel of what ``colour.plain`` makes of it."""
+        mode = self.image.mode if isinstance(self.image, Image.Image) else "RGB"
+        return 1 if mode in _GREY_MODES and not self.image.has_transparency_data else 4
 
     def reduce(self, least: tuple[int, int]) -> tuple[float, float, float, float] | None:
         """Let the decoder reduce the picture to 1/2, 1/4 or 1/8, as long as ``least`` is left.
@@ -217,7 +225,7 @@ def _open_tiff(data: bytes, label: str) -> StoredPicture:
 
 
 @functools.cache
-def _tiff_class() -> type[ImageFile.ImageFile]:
+def _tiff_class() -> Any:
     """TIFF as it is stored; loaded here, as few photos are TIFFs."""
     from PIL import TiffImagePlugin
 
@@ -239,7 +247,7 @@ def _silence_libtiff() -> None:
     import ctypes
 
     try:
-        library = ctypes.CDLL(Image.core.__file__)
+        library = ctypes.CDLL(import_module("PIL._imaging").__file__)
         for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
             setter = getattr(library, name)
             setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
@@ -256,7 +264,7 @@ class _HeicRows:
         self._photo = photo
 
     def load(self) -> None:
-        self._data = memoryview(self._photo.data)
+        self._data: Any = memoryview(self._photo.data)
         self.size = self._photo.size  # which decoding may change
 
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
