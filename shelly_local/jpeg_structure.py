@@ -100,17 +100,17 @@ def read_structure(data: bytes, label: str) -> JpegStructure:
         if _bears_on_pixels(marker, body):
             kept.append(data[start:position])
     first_scan = start
-    seconds, scans, complete = 0.0, 0, False
+    seconds, scans, complete = 0.0, list[bytes](), False
     several = frame is None or (len(data) > start + 4 and data[start + 4] < len(frame.blocks))
     while marker is not None:
         if marker == _SOS:
-            scans += 1
-            seconds += _scan_seconds(frame, data[start + 4 : position])
+            scans.append(data[start + 4 : position])
+            seconds += _scan_seconds(frame, scans[-1])
             if seconds > MAX_SCAN_SECONDS:
+                width, height = (frame.width, frame.height) if frame else (0, 0)
                 raise CostlyImageError(
-                    f"{label} is a JPEG whose scans would take too long to decode: {scans:,} or"
-                    f" more of them for {frame.width if frame else 0} x"
-                    f" {frame.height if frame else 0} pixels."
+                    f"{label} is a JPEG of {len(scans):,} scans or more for {width} x {height}"
+                    " pixels, which would take too long to decode."
                 )
         elif marker == _EOI:
             complete = True
@@ -120,6 +120,8 @@ def read_structure(data: bytes, label: str) -> JpegStructure:
     several = several or (frame is not None and frame.marker in _PROGRESSIVE)
     kept.append(data[first_scan:])
     if not complete:
+        if start < len(data) or not _has_all_scans(frame, scans):
+            raise ValueError("cut off between two scans")
         kept.append(b"\xff\xd9")
     return JpegStructure(
         data=b"".join(kept),
@@ -137,14 +139,14 @@ def _segment(data: bytes, pattern: re.Pattern[bytes], position: int) -> tuple[in
     """The next marker, where it starts, and where its segment ends; no marker at the file's end."""
     match = pattern.search(data, position)
     if match is None:
-        return None, position, len(data)
+        return None, len(data), len(data)
     start, end = match.end() - 2, match.end()
     marker = data[end - 1]
     if marker in _BARE:
         return marker, start, end
     length = int.from_bytes(data[end : end + 2], "big")
     if length < 2 or end + length > len(data):
-        return None, start, len(data)
+        return None, start, end
     return marker, start, end + length
 
 
@@ -179,6 +181,21 @@ def _scan_seconds(frame: _Frame | None, header: bytes) -> float:
     if frame.marker in _PROGRESSIVE and first and refines:
         return blocks * _REFINING_SECONDS
     return blocks * _SCAN_SECONDS
+
+
+def _has_all_scans(frame: _Frame | None, scans: list[bytes]) -> bool:
+    """Whether scans bring all coefficients of all components to their last bit."""
+    if frame is None:
+        return False
+    exact = {(name, index): False for name in frame.blocks for index in range(64)}
+    for scan in scans:
+        first, last, low = 0, 63, 0
+        if frame.marker in _PROGRESSIVE:
+            first, last, low = scan[-3], scan[-2], scan[-1] & 15
+        for name in scan[1 : 1 + 2 * scan[0] : 2]:
+            for index in range(first, last + 1):
+                exact[name, index] = low == 0
+    return all(exact.values())
 
 
 def _bears_on_pixels(marker: int, body: bytes) -> bool:

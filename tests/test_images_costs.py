@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import subprocess
 import sys
@@ -126,7 +125,10 @@ def heic_of_overlapping_items() -> bytes:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: jpeg_of_scans(4000, 4000, 1000, options={"quality": 50}), "scans would take too"),
+        (
+            lambda: jpeg_of_scans(4000, 4000, 1000, options={"quality": 50}),
+            "scans or more for 4000 x 4000",
+        ),
         (lambda: jpeg_of_segments(100_000, 80), "more than 2,000 segments"),
         (lambda: png_with(png_chunk(b"tEXt", b"") * 200_000), "more than 100,000 chunks"),
         (lambda: gif_with(b"\x21\xfe" + b"\1a" * 2_000_000 + b"\0"), "20,000 blocks before"),
@@ -150,8 +152,8 @@ def test_a_structure_that_takes_long_is_refused_at_once(
 @pytest.mark.parametrize(
     ("make", "most"),
     [
-        (lambda: bytes.fromhex(WEBP_OF_80_MEGAPIXELS), "16,7"),
-        (lambda: deflated_tiff(8000, 10_000, rows=8, bits=32, sample_format=3), "65,4"),
+        (lambda: bytes.fromhex(WEBP_OF_80_MEGAPIXELS), "16,4"),
+        (lambda: deflated_tiff(8000, 10_000, rows=8, bits=32, sample_format=3), "65,6"),
         (lambda: deflated_tiff(8000, 10_000, rows=10_000, bits=8, samples=3), "36,2"),
         (lambda: png(8000, 10_000, bits=8, colour=6), "60,7"),
     ],
@@ -209,7 +211,7 @@ def test_progressive_photos_are_answered_as_sequential_ones(side: int, quality: 
     assert_close(progressive.pixels, Image.fromarray(decode_plain(image, options)), 0)
 
 
-def decode_plain(image: Image.Image, options: dict[str, int]) -> np.ndarray:  # type: ignore[type-arg]
+def decode_plain(image: Image.Image, options: dict[str, int]) -> np.ndarray:
     return decode(encoded(image, "JPEG", **options), max_side=1280).pixels
 
 
