@@ -110,7 +110,7 @@ class _Clock:
 @contextmanager
 def _stages_timed(classifier_: EmotionClassifier, clock: _Clock) -> Iterator[None]:
     functions: list[tuple[Any, str, str]] = [
-        (images, "_read", "read"),
+        (images, "read_source", "read"),
         (images, "_decode", "decode"),
         (area.AreaSampler, "__init__", "resize"),
         (area.AreaSampler, "windows", "resize"),

@@ -68,6 +68,13 @@ class TooManyPixelsError(ImageError):
     error_id = "too_many_pixels"
 
 
+class CostlyImageError(ImageError):
+    """Decoding the picture would take much more time than its pixels warrant."""
+
+    code = 413
+    error_id = "too_costly"
+
+
 class ImageUnreadableError(ImageError):
     """The file cannot be opened: it is missing, a folder, or not permitted."""
 
@@ -80,6 +87,12 @@ class MissingExtraError(ShellyError):
 
     code = 501
     error_id = "missing_extra"
+
+
+class MissingFormatError(MissingExtraError, ImageError):
+    """The picture's format takes an optional dependency; photos of other formats are fine."""
+
+    code = 415
 
 
 class ModelError(ShellyError):

@@ -19,6 +19,9 @@ from shelly_local.runtime import bundled_model
 #: Smallest face that is looked for: in pixels, and as a share of the picture's longer side.
 MIN_FACE_PIXELS = 20.0
 MIN_FACE_SHARE = 0.025
+#: Faces of a picture at most, the largest: each takes some milliseconds, and a picture made of
+#: small portraits holds thousands.
+MAX_FACES = 200
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class FaceDetector:
         self._cascade = Cascade(path, threads=threads)
 
     def detect(self, pixels: NDArray[np.uint8], *, min_face: float | None = None) -> list[Face]:
-        """Every face, largest first; an empty list is an ordinary answer.
+        """Every face, largest first, ``MAX_FACES`` at most; an empty list is an ordinary answer.
 
         A picture in which nothing is found is looked at once more with a border around it:
         MTCNN misses faces that fill the whole picture.
@@ -188,7 +191,7 @@ def _check(pixels: NDArray[np.uint8]) -> None:
 
 
 def _largest_first(faces: list[Face]) -> list[Face]:
-    return sorted(faces, key=lambda face: face.area, reverse=True)
+    return sorted(faces, key=lambda face: face.area, reverse=True)[:MAX_FACES]
 
 
 def _smallest_face(longer: int) -> float:

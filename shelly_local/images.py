@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import stat
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile
+from PIL import Image
 
 from shelly_local.colour import plain, to_srgb
+from shelly_local.decoding_memory import DECODING, MAX_PICTURE_BYTES
 from shelly_local.errors import (
-    FileTooLargeError,
     ImageTooSmallError,
-    ImageUnreadableError,
-    MissingExtraError,
     NotAnImageError,
     ShellyError,
     TooManyPixelsError,
     TruncatedImageError,
 )
+from shelly_local.orientation import UPRIGHT
+from shelly_local.photo_source import MAX_FILE_BYTES, SUPPORTED_FORMATS, read_source
+from shelly_local.stored_picture import StoredPicture, open_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Largest file in bytes (10 MiB): a 50-megapixel JPEG of a phone has some 8 MB.
-MAX_FILE_BYTES = 10 * 1024 * 1024
+__all__ = [
+    "MAX_FILE_BYTES",
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "SUPPORTED_FORMATS",
+    "Photo",
+    "decode",
+    "read",
+]
+
 #: Most pixels, width times height: enough for the 40, 50 and 64 megapixels of phones, and
 #: fewer than the 89,478,485 from which on Pillow takes a picture for a decompression bomb.
 MAX_PIXELS = 80_000_000
-#: Most pixels of a run-length encoded BMP, which Pillow decodes a byte at a time in Python:
-#: more of them would take many seconds. BMPs of photos are not encoded so.
-MAX_RLE_PIXELS = 4_000_000
 #: Shortest side in pixels: a smaller face shows no expression.
 MIN_SIDE = 32
-#: The formats, as error messages name them.
-SUPPORTED_FORMATS = "JPEG, PNG, GIF, TIFF, WebP, BMP and HEIC"
 
 # Most formats begin with their signature; WebP, BMP and HEIC have theirs further on.
 _SIGNATURES = {
@@ -53,19 +54,13 @@ _SIGNATURES = {
     b"MM\0+": "TIFF",
 }
 _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
-_BMP_RLE_COMPRESSIONS = frozenset({1, 2})
 # ISO/IEC 23008-12: pictures and sequences coded with HEVC.
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-# What turns the stored picture upright, by EXIF orientation (CIPA DC-008, tag 274).
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# A picture at least twice as large as wanted is averaged by whole pixels first, down to this many
+# times the wanted size.
+_REDUCING_GAP = 2.0
+# Bytes of a pixel that is not reduced: as sRGB in Pillow, and in the answer.
+_ANSWER_BYTES = 7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,8 +108,12 @@ def decode(
     are taken to span the smallest of 0..1 (floating point only), 0..255 and 0..65535
     that holds them all, or else their own minimum to maximum.
 
-    Thread-safe: no setting that is global to the process is changed. Pillow may warn, with
-    Python's ``warnings``, about damaged metadata.
+    What decoding takes is known from the structure of the file before it is spent: a picture that
+    would take more than some 250 MB or some three seconds is refused, and pictures that many
+    threads decode at the same time wait for memory of each other.
+
+    Thread-safe. The handlers of libtiff, which would write to standard error, are taken off
+    for the whole process with the first TIFF.
 
     Args:
         source: the bytes of a file, its path, or a binary file object, which is read
@@ -131,23 +130,25 @@ def decode(
 
     Raises:
         FileTooLargeError: more than ``MAX_FILE_BYTES``.
-        TooManyPixelsError: more than ``MAX_PIXELS``, or than 4,000,000 in a run-length
-            encoded BMP; found before pixels are decoded.
+        TooManyPixelsError: more than ``MAX_PIXELS``, or than a format allows that takes much
+            memory for each; found before pixels are decoded.
+        CostlyImageError: of a structure that would take too long to decode.
         ImageTooSmallError: a side shorter than ``MIN_SIDE``.
         NotAnImageError: empty, or not one of the formats above.
         TruncatedImageError: cut off, damaged, or of a variant that cannot be decoded.
         ImageUnreadableError: the file is missing, no regular file, or not permitted.
-        MissingExtraError: a HEIC photo, and the extra ``heic`` is not installed.
+        MissingFormatError: a HEIC photo, and the extra ``heic`` is not installed.
         TypeError: ``source`` is none of the types above.
         ValueError: ``max_side`` is less than 1.
     """
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side must be at least 1 or None, got {max_side}")
-    data, label = _read(source)
+    data, label = read_source(source)
     kind = _identify(data)
     if kind is None:
-        found = "is not a picture in a supported format" if data else "is empty (0 bytes)"
-        raise NotAnImageError(f"{label} {found}; supported are {SUPPORTED_FORMATS}.")
+        raise NotAnImageError(
+            f"{label} is not a picture in a supported format; supported are {SUPPORTED_FORMATS}."
+        )
     try:
         return _decode(kind, data, label, max_side, rough_side)
     except ShellyError:
@@ -172,51 +173,103 @@ def read(source: bytes | str | os.PathLike[str] | BinaryIO) -> bytes:
     Raises:
         FileTooLargeError: more than ``MAX_FILE_BYTES``.
         ImageUnreadableError: the file is missing, no regular file, or not permitted.
+        NotAnImageError: nothing in it.
     """
-    return _read(source)[0]
+    return read_source(source)[0]
 
 
 def _decode(
     kind: str, data: bytes, label: str, max_side: int | None, rough_side: int | None
 ) -> Photo:
-    opened = _open_heic(data) if kind == "HEIC" else Image.open(io.BytesIO(data), formats=(kind,))
-    width, height = opened.size
+    picture = open_picture(kind, data, label)
+    width, height = picture.size
     _check_size(label, width, height)
-    if kind == "BMP" and opened.info.get("compression") in _BMP_RLE_COMPRESSIONS:
-        _check_rle_size(label, width, height)
     box: tuple[float, float, float, float] | None = None
     sides = [side for side in (max_side, rough_side) if side is not None]
     least = min(sides, default=None)
-    if kind == "JPEG" and least is not None and max(width, height) > least:
+    if picture.reducible and least is not None and max(width, height) > least:
         # Pillow reduces by the smaller of the two ratios, so 1 leaves it to the long side.
-        drafted = opened.draft(None, (least, 1) if width >= height else (1, least))
-        box = drafted[1] if drafted else None
+        box = picture.reduce((least, 1) if width >= height else (1, least))
     wanted = max(width, height) if max_side is None else min(max_side, max(width, height))
-    rough = max(opened.size) < wanted
-    # All at once: between pieces of 64 KiB, its default, libjpeg goes back to the last whole row.
-    opened.decodermaxblock = max(len(data), opened.decodermaxblock)
-    opened.load()
-    if box is None:
-        width, height = opened.size  # Pillow turns a TIFF upright while it loads it
-    image = plain(opened)
-    if max_side is not None and max(image.size) > max_side:
-        shrink = max_side / max(width, height)
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        # Bilinear in Pillow weighs the whole area under each new pixel, without the
-        # uneven steps of BOX at ratios between 1 and 2.
-        image = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-        box = None  # cut to what the photo fills
+    rough = max(picture.size) < wanted
+    needed = _bytes_needed(picture, wanted, whole=max_side is None)
+    if needed > MAX_PICTURE_BYTES and max_side is not None:
+        raise TooManyPixelsError(
+            f"{label} has {width} x {height} = {width * height:,} pixels; a {kind} file such as"
+            f" this may have about {width * height * MAX_PICTURE_BYTES // needed:,}."
+        )
+    with DECODING.turn(needed + 2 * len(data)):
+        picture.load()
+        if box is None:
+            width, height = picture.size  # decoding may find another one
+        if max_side is not None and max(picture.size) > max_side:
+            image = _reduced(picture, max_side, width, height, box)
+            box = None  # cut to what the photo fills
+        else:
+            image = plain(picture.image, inverted=picture.inverted)
+        del picture.image
     filled = box[2:] if box else None
-    image = to_srgb(image, opened.info.get("icc_profile"))
-    orientation = _orientation(opened)
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    if orientation >= 5:  # turned by a quarter
+    image = to_srgb(image, picture.profile)
+    if picture.orientation in UPRIGHT:
+        image = image.transpose(UPRIGHT[picture.orientation])
+    if picture.orientation >= 5:  # turned by a quarter
         width, height = height, width
         filled = filled and (filled[1], filled[0])
     pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     pixels.flags.writeable = False
     return Photo(pixels, width, height, rough=rough, filled=filled)
+
+
+def _reduced(
+    picture: StoredPicture,
+    max_side: int,
+    width: int,
+    height: int,
+    box: tuple[float, float, float, float] | None,
+) -> Image.Image:
+    """A decoded picture, plain, its longer side reduced to ``max_side`` by averaging areas.
+
+    Args:
+        picture: decoded.
+        max_side: in pixels.
+        width, height: size of the picture before its decoder reduced it.
+        box: what of the decoded picture is filled; None for all.
+    """
+    shrink = max_side / max(width, height)
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    if box is None:
+        # What ``resize`` does by itself with a reducing gap, but band by band.
+        across, down = map(_factor, picture.size, size)
+        image = plain(picture.image, (across, down), inverted=picture.inverted)
+        box = (0, 0, picture.size[0] / across, picture.size[1] / down)
+    else:
+        image = plain(picture.image)
+    # Bilinear in Pillow weighs the whole area under each new pixel, without the
+    # uneven steps of BOX at ratios between 1 and 2.
+    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=_REDUCING_GAP)
+
+
+def _bytes_needed(picture: StoredPicture, wanted: int, *, whole: bool) -> int:
+    """Estimate of the memory that decoding takes, the file aside.
+
+    Args:
+        picture: not yet decoded, but reduced as far as its decoder will.
+        wanted: longer side of the answer, in pixels.
+        whole: whether the answer is not reduced.
+    """
+    width, height = picture.size
+    each = picture.decoding_bytes
+    factor = _factor(max(width, height), wanted)
+    if factor > 1 or not picture.is_plain:
+        each += picture.plain_bytes / factor**2
+    if whole:
+        each += _ANSWER_BYTES
+    return round(each * width * height) + picture.other_bytes
+
+
+def _factor(old: int, new: int) -> int:
+    """How many pixels become one before the rest of a reduction, as in Pillow's ``resize``."""
+    return max(int(old / new / _REDUCING_GAP), 1)
 
 
 def _identify(data: bytes) -> str | None:
@@ -235,77 +288,6 @@ def _identify(data: bytes) -> str | None:
     return None
 
 
-def _open_heic(data: bytes) -> ImageFile.ImageFile:
-    try:
-        from pillow_heif import HeifImageFile
-    except ImportError as cause:
-        raise MissingExtraError(
-            "HEIC photos take an optional package. Install it with:"
-            ' pip install "shelly-local[heic]"'
-        ) from cause
-    image_class: type[ImageFile.ImageFile] = HeifImageFile
-    return image_class(io.BytesIO(data))
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1, upright, where none is readable."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # damaged metadata do not matter
-        return 1
-    return value if isinstance(value, int) and value in _UPRIGHT else 1
-
-
-def _read(source: object) -> tuple[bytes, str]:
-    """The bytes of ``source``, at most ``MAX_FILE_BYTES``, and its name for messages."""
-    label = "The photo"
-    try:
-        if isinstance(source, bytes | bytearray | memoryview):
-            view = memoryview(source).cast("B")[: MAX_FILE_BYTES + 1]
-            if isinstance(source, bytes) and len(view) == len(source):
-                data = source  # as it is: a copy would take a tenth of a millisecond
-            else:
-                data = view.tobytes()
-        elif isinstance(source, str | os.PathLike):
-            path = Path(os.fsdecode(source))
-            label = f"The file {path.name or str(path)!r}"
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or pipe"
-                raise ImageUnreadableError(f"{label} is {what}; a photo in a file is needed.")
-            if status.st_size > MAX_FILE_BYTES:
-                raise _file_too_large(label, f"{status.st_size:,}")
-            with path.open("rb") as file:
-                data = _read_stream(file)
-        elif hasattr(source, "read") and not isinstance(source, io.TextIOBase):
-            data = _read_stream(source)
-        else:
-            raise TypeError(
-                f"source must be bytes, a path or a binary file object, got {type(source).__name__}"
-            )
-    except (OSError, ValueError) as cause:
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise ImageUnreadableError(f"{label} cannot be read: {reason}.") from cause
-    if len(data) > MAX_FILE_BYTES:
-        raise _file_too_large(label, f"more than {MAX_FILE_BYTES:,}")
-    return data, label
-
-
-def _read_stream(stream: Any) -> bytes:
-    """All of ``stream``, but at most one byte more than ``MAX_FILE_BYTES``."""
-    data = bytearray()
-    while len(data) <= MAX_FILE_BYTES:
-        block = stream.read(MAX_FILE_BYTES + 1 - len(data))
-        if not block:
-            break
-        data += block
-    return bytes(data)
-
-
-def _file_too_large(label: str, size: str) -> FileTooLargeError:
-    return FileTooLargeError(f"{label} has {size} bytes; at most {MAX_FILE_BYTES:,} are allowed.")
-
-
 def _check_size(label: str, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise TooManyPixelsError(
@@ -315,12 +297,4 @@ def _check_size(label: str, width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageTooSmallError(
             f"{label} has {width} x {height} pixels; each side must have at least {MIN_SIDE}."
-        )
-
-
-def _check_rle_size(label: str, width: int, height: int) -> None:
-    if width * height > MAX_RLE_PIXELS:
-        raise TooManyPixelsError(
-            f"{label} is a run-length encoded BMP of {width} x {height} = {width * height:,}"
-            f" pixels; at most {MAX_RLE_PIXELS:,} are allowed so encoded."
         )

@@ -95,6 +95,38 @@ def test_exif_orientation(name: str, orientation: int) -> None:
     assert_close(photo.pixels, upright, 12 if name == "JPEG" else 0)
 
 
+def heic(orientation: int, *, in_container: bool) -> bytes:
+    """A HEIC photo that is stored turned, which EXIF tells, or only the container."""
+    import pillow_heif
+
+    turn = {
+        3: Image.Transpose.ROTATE_180,
+        6: Image.Transpose.ROTATE_90,
+        8: Image.Transpose.ROTATE_270,
+    }
+    block = exif(orientation).tobytes()
+    file = pillow_heif.from_pillow(scene().transpose(turn[orientation]))
+    buffer = io.BytesIO()
+    if in_container:  # turns what it is given as EXIF
+        file.save(buffer, exif=block, quality=95)
+        return buffer.getvalue()
+    # An Exif object leaves the container without a turn.
+    pillow_heif.register_heif_opener()
+    image = scene().transpose(turn[orientation])
+    image.save(buffer, "HEIF", exif=exif(orientation), quality=95)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("in_container", [False, True])
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_heic_photo_is_turned_once(orientation: int, in_container: bool) -> None:
+    data = heic(orientation, in_container=in_container)
+    assert (b"irot" in data) == in_container
+    photo = decode(data)
+    assert (photo.width, photo.height) == (64, 48)
+    assert_close(photo.pixels, scene(), 20)
+
+
 def test_a_reduced_and_turned_photo_maps_back_to_its_original_size() -> None:
     photo = decode(encoded(scene(301, 203), "JPEG", exif=exif(6)), max_side=100)
     assert (photo.width, photo.height) == (203, 301)

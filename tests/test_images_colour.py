@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from benchmarks.costly_pictures import tiff
 from shelly_local.images import decode
 from tests.picture_files import (
     P3_TO_XYZ,
@@ -103,6 +104,29 @@ def test_32_bit_grey_is_scaled(
 def test_not_a_number_is_black_and_a_flat_float_picture_works() -> None:
     values = np.full((40, 40), np.nan, dtype=np.float32)
     assert_close(decode(encoded(Image.fromarray(values), "TIFF")).pixels, 0, 0)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_grey_scales_that_begin_with_white_are_inverted(bits: int, photometric: int) -> None:
+    shades = np.linspace(0, 255, 64 * 48).astype(np.uint8).reshape(48, 64)
+    stored = shades.astype("<u2") * 257 if bits == 16 else shades
+    if photometric == 0:
+        stored = np.invert(stored)
+    tags = {258: [bits], 262: [photometric], 277: [1], 278: [48]}
+    pixels = decode(tiff(64, 48, [stored.tobytes()], tags)).pixels
+    assert_close(pixels, shades[..., None], 0)
+
+
+def test_large_pictures_are_converted_as_small_ones_are() -> None:
+    """Band by band, with the least and most of the whole picture as black and white."""
+    rows = np.linspace(-5, 90_000, 2000, dtype=np.float32)
+    values = np.broadcast_to(rows[:, None], (2000, 1500))
+    pixels = decode(
+        encoded(Image.fromarray(values.copy()), "TIFF", compression="tiff_lzw"), max_side=400
+    ).pixels
+    expected = (rows.reshape(400, 5).mean(axis=1) + 5) / 90_005 * 255
+    assert_close(pixels, expected[:, None, None], 1)
 
 
 def test_lab() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 import struct
@@ -155,8 +156,34 @@ def test_missing_files_folders_and_impossible_names(tmp_path: Path) -> None:
 def test_heic_without_its_extra_names_the_line_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(scene(), "HEIC")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # importing it now fails
-    with pytest.raises(MissingExtraError, match=r'pip install "shelly-local\[heic\]"'):
+    with pytest.raises(ImageError, match=r'pip install "shelly-local\[heic\]"') as caught:
         decode(data)
+    assert isinstance(caught.value, MissingExtraError)
+    assert caught.value.code == 415
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("https://example.org/face.jpg", "is an address, not the path of a file; download it"),
+        ("data:image/png;base64,iVBORw0KGgo=", "is a data URL, not the path of a file; decode it"),
+        (base64.b64encode(encoded(scene())).decode(), "is text in base64, not the path"),
+        ("", "path of the photo is empty"),
+    ],
+)
+def test_what_is_no_path_is_told_from_a_missing_file(path: str, words: str) -> None:
+    with pytest.raises(ImageUnreadableError, match=words) as caught:
+        decode(path)
+    assert len(str(caught.value)) < 150
+
+
+def test_a_stream_that_was_not_rewound_is_told_from_an_empty_one() -> None:
+    stream = io.BytesIO(encoded(scene()))
+    stream.seek(0, io.SEEK_END)
+    with pytest.raises(NotAnImageError, match=r"at its end: .* call seek\(0\) first"):
+        decode(stream)
+    with pytest.raises(NotAnImageError, match="empty"):
+        decode(io.BytesIO())
 
 
 # ---- damage
@@ -226,6 +253,20 @@ def test_an_animation_without_frames_does_not_matter() -> None:
     assert_close(decode(png_with(b"acTL", bytes(8))).pixels, scene(), 0)
 
 
-def test_text_that_would_fill_the_memory_is_an_image_error() -> None:
-    with pytest.raises(TruncatedImageError):
-        decode(png_with(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000), 1)))
+def test_text_that_would_fill_the_memory_does_not_matter() -> None:
+    text = b"Comment\0\0" + zlib.compress(bytes(100_000_000), 1)
+    assert_close(decode(png_with(b"zTXt", text)).pixels, scene(), 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("max_side", [None, 200])
+def test_a_jpeg_without_its_end_marker_alone_is_answered(
+    options: dict[str, Any], max_side: int | None
+) -> None:
+    data = encoded(scene(640, 480), "JPEG", **options)
+    whole = decode(data, max_side=max_side)
+    for end in (-1, -2):
+        assert_close(decode(data[:end], max_side=max_side).pixels, whole.pixels, 0)
+    for end in (len(data) // 2, len(data) * 9 // 10, len(data) * 98 // 100):
+        with pytest.raises(TruncatedImageError):
+            decode(data[:end], max_side=max_side)

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from shelly_local.errors import (
     BackendError,
+    CostlyImageError,
     FileTooLargeError,
     ImageError,
     ImageTooSmallError,
@@ -94,7 +95,7 @@ def _backend_failure(error: BackendError) -> ResponseReturnValue:
 
 def _unusable_picture(error: ImageError | MissingExtraError) -> ResponseReturnValue:
     """A picture format that needs an optional package is as unreadable as any other."""
-    if isinstance(error, (FileTooLargeError, TooManyPixelsError)):
+    if isinstance(error, (FileTooLargeError, TooManyPixelsError, CostlyImageError)):
         return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", error.description)
     message = "too-small" if isinstance(error, ImageTooSmallError) else "bad-image"
     return _answer(HTTPStatus.BAD_REQUEST, message, error.description)

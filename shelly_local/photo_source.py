@@ -1,0 +1,115 @@
+"""The bytes of a photo, from whatever a caller names it by."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from shelly_local.errors import FileTooLargeError, ImageUnreadableError, NotAnImageError
+
+#: Largest file in bytes (10 MiB): a 50-megapixel JPEG of a phone has some 8 MB.
+MAX_FILE_BYTES = 10 * 1024 * 1024
+#: The formats, as error messages name them.
+SUPPORTED_FORMATS = "JPEG, PNG, GIF, TIFF, WebP, BMP and HEIC"
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+#: Letters from which on a path without a dot is more likely to be a picture in base64.
+_BASE64_LETTERS = 200
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_\s-]{{{_BASE64_LETTERS},}}=*\s*")
+
+
+def read_source(source: object) -> tuple[bytes, str]:
+    """The bytes of ``source``, at most ``MAX_FILE_BYTES``, and its name for messages.
+
+    Args:
+        source: the bytes of a file, its path, or a binary file object.
+
+    Raises:
+        FileTooLargeError: more than ``MAX_FILE_BYTES``.
+        ImageUnreadableError: the file is missing, no regular file, or not permitted.
+        NotAnImageError: nothing in it.
+        TypeError: ``source`` is none of the types above.
+    """
+    label = "The photo"
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            view = memoryview(source).cast("B")[: MAX_FILE_BYTES + 1]
+            if isinstance(source, bytes) and len(view) == len(source):
+                data = source  # as it is: a copy would take a tenth of a millisecond
+            else:
+                data = view.tobytes()
+        elif isinstance(source, str | os.PathLike):
+            name = os.fsdecode(source)
+            _check_path(name)
+            path = Path(name)
+            label = f"The file {path.name or str(path)!r}"
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or pipe"
+                raise ImageUnreadableError(f"{label} is {what}; a photo in a file is needed.")
+            if status.st_size > MAX_FILE_BYTES:
+                raise _file_too_large(label, f"{status.st_size:,}")
+            with path.open("rb") as file:
+                data = _read_stream(file)
+        elif hasattr(source, "read") and not isinstance(source, io.TextIOBase):
+            data = _read_stream(source)
+            if not data and _position(source):
+                raise NotAnImageError(
+                    f"{label} is a stream at its end: nothing is left to read from it; call"
+                    " seek(0) first."
+                )
+        else:
+            raise TypeError(
+                f"source must be bytes, a path or a binary file object, got {type(source).__name__}"
+            )
+    except (OSError, ValueError) as cause:
+        reason = getattr(cause, "strerror", None) or str(cause)
+        raise ImageUnreadableError(f"{label} cannot be read: {reason}.") from cause
+    if len(data) > MAX_FILE_BYTES:
+        raise _file_too_large(label, f"more than {MAX_FILE_BYTES:,}")
+    if not data:
+        raise NotAnImageError(f"{label} is empty (0 bytes); supported are {SUPPORTED_FORMATS}.")
+    return data, label
+
+
+def _check_path(name: str) -> None:
+    """Tell what is no path from a file that is missing."""
+    if not name:
+        raise ImageUnreadableError("The path of the photo is empty.")
+    if name[:5].lower() == "data:":
+        what, instead = "a data URL", "decode it and give its bytes"
+    elif _ADDRESS.match(name):
+        what, instead = "an address", "download it first and give the file or its bytes"
+    elif _BASE64.fullmatch(name):
+        what, instead = "text in base64", "decode it and give its bytes"
+    else:
+        return
+    shown = repr(name) if len(name) <= 40 else f"{name[:40]!r}..."
+    raise ImageUnreadableError(f"{shown} is {what}, not the path of a file; {instead}.")
+
+
+def _read_stream(stream: Any) -> bytes:
+    """All of ``stream``, but at most one byte more than ``MAX_FILE_BYTES``."""
+    data = bytearray()
+    while len(data) <= MAX_FILE_BYTES:
+        block = stream.read(MAX_FILE_BYTES + 1 - len(data))
+        if not block:
+            break
+        data += block
+    return bytes(data)
+
+
+def _position(stream: Any) -> int:
+    """Bytes before the current position of ``stream``; 0 where it cannot tell."""
+    try:
+        return int(stream.tell())
+    except (AttributeError, OSError, TypeError, ValueError):
+        return 0
+
+
+def _file_too_large(label: str, size: str) -> FileTooLargeError:
+    return FileTooLargeError(f"{label} has {size} bytes; at most {MAX_FILE_BYTES:,} are allowed.")
