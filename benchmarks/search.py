@@ -104,7 +104,7 @@ def portraits(photos: Iterable[str], detector: FaceDetector) -> list[Portrait]:
     return chosen
 
 
-def _ground(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
+def ground(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
     """One colour, or a sharp or blurred texture."""
     kind = random.integers(4)
     if kind == 0:
@@ -121,7 +121,7 @@ def make(sources: Sequence[Portrait], random: np.random.Generator) -> Picture:
     longer = int(random.integers(SIDES[0], SIDES[1] + 1))
     shorter = int(longer * random.uniform(0.56, 1.0))
     size = (longer, shorter) if random.random() < 0.5 else (shorter, longer)
-    picture = _ground(size, random)
+    picture = ground(size, random)
     faces: list[tuple[float, float, float]] = []
     wanted = 1 if random.random() < 0.6 else 2
     for _ in range(ATTEMPTS):

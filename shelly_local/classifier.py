@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shelly_local.alignment import align
-from shelly_local.faces import PROMINENT_SIDE, FaceDetector, is_prominent
+from shelly_local.faces import PROMINENT_SIDE, FaceDetector, Seen, is_prominent
 from shelly_local.images import Photo, decode, read
 from shelly_local.model import EmotionModel
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
+from shelly_local.turned import count_sure, likely_turn, turned, turned_back
 
 #: Longer side, in pixels, to which photos are reduced for the search for faces. A face of
 #: 2.5 % of it has 32 pixels there, enough for its expression; more would only cost time.
@@ -172,17 +173,43 @@ def find_faces(
         photo = read(photo)  # a stream can be read only once
     rough_side = PROMINENT_SIDE if large_first else None
     decoded = decode(photo, max_side=DETECTION_SIDE, rough_side=rough_side)
-    faces = detector.detect_prominent(decoded.pixels) if large_first else []
-    height, width = decoded.pixels.shape[:2]
-    side = _side_for(faces, max(height, width)) if faces else DETECTION_SIDE
-    if decoded.rough and side > max(height, width):
-        across, down = decoded.scale
+    decoded, seen = _search(detector, photo, decoded, large_first=large_first)
+    turns = likely_turn(detector, decoded.pixels, seen)
+    if turns:
+        other, seen_turned = _search(detector, photo, decoded, large_first=large_first, turns=turns)
+        if count_sure(seen_turned) > count_sure(seen):
+            height, width = other.pixels.shape[:2]
+            return other, [turned_back(face, turns, width, height) for face, _ in seen_turned]
+    return decoded, [face for face, _ in seen]
+
+
+def _search(
+    detector: FaceDetector,
+    photo: bytes | str | os.PathLike[str],
+    decoded: Photo,
+    *,
+    large_first: bool,
+    turns: int = 0,
+) -> tuple[Photo, list[Seen]]:
+    """The faces of a photo in one of its turns, in pixels of the turned ``Photo.pixels``.
+
+    Args:
+        decoded: the photo, decoded again if its faces need more pixels.
+        turns: see ``turned``.
+    """
+    pixels = turned(decoded.pixels, turns)
+    faces = detector.detect_prominent(pixels) if large_first else []
+    longer = max(pixels.shape[:2])
+    side = _side_for(faces, longer) if faces else DETECTION_SIDE
+    if decoded.rough and side > longer:
+        across, down = _turned_scale(decoded, turns)
         decoded = decode(photo, max_side=DETECTION_SIDE, rough_side=side)
-        finer_across, finer_down = decoded.scale
+        pixels = turned(decoded.pixels, turns)
+        finer_across, finer_down = _turned_scale(decoded, turns)
         faces = [_scaled(face, across / finer_across, down / finer_down) for face in faces]
     if not faces:
-        faces = detector.detect(decoded.pixels)
-    return decoded, detector.steadied(decoded.pixels, faces)
+        faces = detector.detect(pixels)
+    return decoded, detector.examined(pixels, faces)
 
 
 def aligned_crops(
@@ -217,6 +244,12 @@ def _side_for(faces: Sequence[Face], longer: float) -> int:
         longer: that picture's longer side.
     """
     return math.ceil(LEAST_FACE * longer / min(face.box[2] - face.box[0] for face in faces))
+
+
+def _turned_scale(photo: Photo, turns: int) -> tuple[float, float]:
+    """``Photo.scale`` of the photo turned by quarters."""
+    across, down = photo.scale
+    return (down, across) if turns % 2 else (across, down)
 
 
 def _in_photo(face: Face, photo: Photo) -> Face:

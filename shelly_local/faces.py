@@ -16,6 +16,9 @@ from shelly_local.landmarks import steady
 from shelly_local.results import Face
 from shelly_local.runtime import bundled_model
 
+#: A face with steadied landmarks, and O-Net's probability there; see ``landmarks.steady``.
+Seen = tuple[Face, float]
+
 #: Smallest face that is looked for: in pixels, and as a share of the picture's longer side.
 MIN_FACE_PIXELS = 20.0
 MIN_FACE_SHARE = 0.025
@@ -129,9 +132,7 @@ class FaceDetector:
             ValueError: not a uint8 RGB array.
         """
         _check(pixels)
-        factor = max(max(pixels.shape[:2]) // PROMINENT_SIDE, 1)
-        if factor > 1:
-            pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
+        pixels, factor = reduced(pixels)
         longer = max(pixels.shape[:2])
         faces = _largest_first(
             self._cascade.find(BoxSampler(pixels), PASSER_BY_SHARE * longer, PROMINENT)
@@ -147,6 +148,10 @@ class FaceDetector:
             pixels: as for :meth:`detect`.
             faces: found in them.
         """
+        return [face for face, _ in self.examined(pixels, faces)]
+
+    def examined(self, pixels: NDArray[np.uint8], faces: list[Face]) -> list[Seen]:
+        """What ``steadied`` answers, each face with O-Net's probability that it is one there."""
         return [steady(self._cascade.onet, pixels, face) for face in faces]
 
     def _second_look(self, pixels: NDArray[np.uint8]) -> list[Face]:
@@ -172,6 +177,18 @@ class FaceDetector:
             if filling:
                 return [max(filling, key=lambda face: _cover(face, width, height))]
         return []
+
+
+def reduced(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+    """A picture at the size at which large faces are looked for, and by how much it is smaller.
+
+    Args:
+        pixels: uint8 (H, W, 3), RGB.
+    """
+    factor = max(max(pixels.shape[:2]) // PROMINENT_SIDE, 1)
+    if factor > 1:
+        pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
+    return pixels, factor
 
 
 def is_prominent(faces: list[Face], longer: float) -> bool:

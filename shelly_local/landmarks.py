@@ -48,13 +48,19 @@ _TEMPLATES = tuple(
 MOST_MOVED = 0.5
 
 
-def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> Face:
+def steady(
+    session: InferenceSession, pixels: NDArray[np.uint8], face: Face
+) -> tuple[Face, float]:
     """The same face with landmarks that hardly depend on how it was found.
 
     Args:
         session: O-Net; see ``faces``.
         pixels: uint8 (H, W, 3), RGB.
         face: as MTCNN found it.
+
+    Returns:
+        The face, and O-Net's mean probability of a face in the last windows, 0 to 1; 0 where
+        the landmarks moved too far and are those of ``face``.
     """
     to_patch = similarity_transform(face.landmarks, zoomed(FER2013_TEMPLATE, PATCH_ZOOM) * PATCH)
     patch, to_patch = upright_square(pixels, to_patch, size=PATCH)
@@ -64,16 +70,17 @@ def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> 
         to_windows = [similarity_transform(points, template) for template in templates]
         windows = [cut_out(patch, each, size=WINDOW, samples=SAMPLES) for each in to_windows]
         inputs = np.repeat(np.stack(windows)[:, None], 3, axis=1).astype(np.float32)
-        _, shares, _ = session.run(None, {"pictures": inputs})
+        _, shares, probability = session.run(None, {"pictures": inputs})
         # Five x, then five y, as shares of the window.
         found = shares.reshape(-1, 2, 5).transpose(0, 2, 1) * WINDOW
         points = np.mean(
             [_moved(each, inverted(m)) for each, m in zip(found, to_windows, strict=True)], axis=0
         )
         if not np.linalg.norm(points - start, axis=1).mean() <= farthest:
-            return face
+            return face, 0.0
     landmarks = _moved(points, inverted(to_patch))
-    return replace(face, landmarks=tuple((float(x), float(y)) for x, y in landmarks))
+    steadied = replace(face, landmarks=tuple((float(x), float(y)) for x, y in landmarks))
+    return steadied, float(probability.mean())
 
 
 def _moved(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
