@@ -8,7 +8,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
@@ -47,13 +48,23 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that says how a file whose name begins with a dash is given."""
+
+    def error(self, message: str) -> NoReturn:
+        words = message.partition("unrecognized arguments: ")[2].split()
+        if files := [word for word in words if Path(word).is_file()]:
+            message += f" (the file is given as ./{files[0]})"
+        super().error(message)
+
+
 def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     """The parser of ``shelly``; imports nothing heavy.
 
     Args:
         commands: the subcommands it is to have, of ``COMMANDS``.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="shelly",
         description=DESCRIPTION,
         epilog=EXAMPLES,

@@ -144,7 +144,7 @@ def decode(
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side must be at least 1 or None, got {max_side}")
     data, label = read_source(source)
-    kind = _identify(data)
+    kind = identify(data)
     if kind is None:
         raise NotAnImageError(
             f"{label} is not a picture in a supported format; supported are {SUPPORTED_FORMATS}."
@@ -272,7 +272,7 @@ def _factor(old: int, new: int) -> int:
     return max(int(old / new / _REDUCING_GAP), 1)
 
 
-def _identify(data: bytes) -> str | None:
+def identify(data: bytes) -> str | None:
     """The format of a file by its first bytes, such as ``"JPEG"``; None for any other."""
     for signature, name in _SIGNATURES.items():
         if data.startswith(signature):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from shelly_local.errors import ShellyError
-from shelly_local.results import FaceEmotion, PhotoEmotions
+from shelly_local.results import CLASSES, FaceEmotion, PhotoEmotions
 
 #: Columns of the terminal; a longer path pushes its own row to the right and no other.
 MAX_PATH_COLUMNS = 60
@@ -42,6 +42,9 @@ class Writer(Protocol):
     def failure(self, path: str, error: ShellyError) -> None:
         """Write that a photo could not be classified."""
 
+    def close(self) -> None:
+        """Write what comes after the last photo."""
+
 
 class JsonLinesWriter:
     """One JSON object per photo and line (https://jsonlines.org), ASCII only.
@@ -61,6 +64,33 @@ class JsonLinesWriter:
         """Write ``{"path", "error": {"code", "description", "error_id"}}``."""
         _write_lines(self._stream, [json_line(path, error)])
 
+    def close(self) -> None:
+        """Nothing comes after the last photo."""
+
+
+class JsonWriter:
+    """One JSON array of the objects of :class:`JsonLinesWriter`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._before = "["
+
+    def photo(self, path: str, emotions: PhotoEmotions) -> None:
+        """Write ``{"path", "width", "height", "faces"}``."""
+        self._add(json_line(path, emotions))
+
+    def failure(self, path: str, error: ShellyError) -> None:
+        """Write ``{"path", "error": {"code", "description", "error_id"}}``."""
+        self._add(json_line(path, error))
+
+    def close(self) -> None:
+        """End the array."""
+        _write_whole(self._stream, "[]\n" if self._before == "[" else "\n]\n")
+
+    def _add(self, item: str) -> None:
+        _write_whole(self._stream, f"{self._before}\n{item}")
+        self._before = ","
+
 
 def json_line(path: str, outcome: PhotoEmotions | ShellyError) -> str:
     """What :class:`JsonLinesWriter` writes of a photo, without the line feed."""
@@ -75,10 +105,14 @@ class CsvWriter:
     Args:
         stream: where to write.
         classes: names of the score columns, in order.
+        delimiter: what stands between columns.
     """
 
-    def __init__(self, stream: TextIO, classes: Sequence[str]) -> None:
+    def __init__(
+        self, stream: TextIO, classes: Sequence[str] = CLASSES, delimiter: str = ","
+    ) -> None:
         self._stream = stream
+        self._delimiter = delimiter
         self._classes = tuple(classes)
         self._no_face = [""] * (len(_FACE_COLUMNS) + len(self._classes))
         self._write_rows([[*_PHOTO_COLUMNS, *_FACE_COLUMNS, *self._classes, "error"]])
@@ -106,8 +140,11 @@ class CsvWriter:
 
     def _write_rows(self, rows: Iterable[Sequence[object]]) -> None:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerows(rows)
         _write_whole(self._stream, text.getvalue())
+
+    def close(self) -> None:
+        """Nothing comes after the last photo."""
 
 
 class TableWriter:
@@ -119,7 +156,9 @@ class TableWriter:
         classes: names of the emotions, for the width of theirs.
     """
 
-    def __init__(self, stream: TextIO, paths: Iterable[str], classes: Sequence[str]) -> None:
+    def __init__(
+        self, stream: TextIO, paths: Iterable[str], classes: Sequence[str] = CLASSES
+    ) -> None:
         self._stream = stream
         widths = [_columns(printable(path)) for path in ("PHOTO", *paths)]
         self._path_columns = max(width for width in widths if width <= MAX_PATH_COLUMNS)
@@ -148,6 +187,9 @@ class TableWriter:
         """Write a row with the error's identifier; the sentence goes to standard error."""
         _write_lines(self._stream, [self._row(path, "", "", f"error: {error.error_id}")])
 
+    def close(self) -> None:
+        """Nothing comes after the last photo."""
+
     def _row(
         self,
         path: str,
@@ -167,6 +209,23 @@ class TableWriter:
                 box,
             ]
         ).rstrip()
+
+
+def make_writer(kind: str, stream: TextIO, paths: Iterable[str]) -> Writer:
+    """A writer by the kind of its output.
+
+    Args:
+        kind: ``table``, ``csv``, ``tsv``, ``json`` or ``jsonl``.
+        stream: where to write.
+        paths: every path that will come.
+    """
+    if kind == "json":
+        return JsonWriter(stream)
+    if kind == "jsonl":
+        return JsonLinesWriter(stream)
+    if kind in ("csv", "tsv"):
+        return CsvWriter(stream, delimiter="," if kind == "csv" else "\t")
+    return TableWriter(stream, paths)
 
 
 class ProgressBar:

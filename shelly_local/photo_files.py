@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,15 @@ from shelly_local.errors import ImageUnreadableError
 
 #: Which files of a folder are taken for pictures; a file named itself is always tried.
 PICTURE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+    {
+        *(".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),
+        *(".png", ".tif", ".tiff", ".webp"),
+    }
 )
+#: What counts of files without a suffix are called.
+WITHOUT_SUFFIX = "without suffix"
+#: Bytes of a file that tell its format.
+_HEAD_BYTES = 300
 STANDARD_INPUT = "-"
 
 
@@ -72,12 +80,18 @@ class PhotoInput:
         return path
 
 
-def find_photos(paths: Iterable[str], leave_out: Path | None = None) -> Iterator[PhotoInput]:
+def find_photos(
+    paths: Iterable[str],
+    leave_out: Path | None = None,
+    passed_by: Counter[str] | None = None,
+) -> Iterator[PhotoInput]:
     """The photos that arguments name: files as they are, folders as what is in them.
 
     Args:
         paths: files, folders, or ``-``.
         leave_out: a folder within them to pass by: annotated copies of an earlier run.
+        passed_by: counts, by suffix, the files of folders that are not taken for pictures;
+            hidden ones are not counted.
 
     Yields:
         One photo after another, those of a folder in the order of their names; no more than
@@ -88,7 +102,7 @@ def find_photos(paths: Iterable[str], leave_out: Path | None = None) -> Iterator
         if path == STANDARD_INPUT:
             yield PhotoInput(path, Path("stdin"))
         elif status is not None and stat.S_ISDIR(status.st_mode):
-            yield from _photos_in(path, leave_out)
+            yield from _Folder(path, leave_out, passed_by).photos()
         else:
             yield named_photo(path)
 
@@ -111,51 +125,68 @@ def _status(path: str | Path) -> os.stat_result | None:
         return None
 
 
-def _photos_in(folder: str, leave_out: Path | None) -> Iterator[PhotoInput]:
-    unreadable: list[OSError] = []
-    left_out = os.path.realpath(leave_out) if leave_out else None
-    empty = True
-    for path in _pictures_in(Path(folder), Path(), left_out, unreadable):
-        empty = False
-        yield PhotoInput(str(Path(folder, path)), path)
-    for error in unreadable:
-        yield unreadable_photo(str(error.filename), error.strerror or str(error))
-    if empty and not unreadable:
-        suffixes = " ".join(sorted(PICTURE_SUFFIXES))
-        yield unreadable_photo(folder, f"the folder holds no pictures ({suffixes})")
+class _Folder:
+    """A folder with its subfolders."""
 
+    def __init__(self, path: str, leave_out: Path | None, passed_by: Counter[str] | None) -> None:
+        self._path = path
+        self._left_out = os.path.realpath(leave_out) if leave_out else None
+        self._passed_by: Counter[str] = Counter() if passed_by is None else passed_by
+        self._unreadable: list[OSError] = []
 
-def _pictures_in(
-    folder: Path, path: Path, left_out: str | None, unreadable: list[OSError]
-) -> Iterator[Path]:
-    """Picture files in a part of the folder, relative to it, in the order of their names."""
-    try:
-        with os.scandir(folder / path) as entries:
-            wanted = sorted(
-                (entry.name, entry.is_dir(follow_symlinks=False))
-                for entry in entries
-                if _is_wanted(entry, left_out)
-            )
-    except OSError as error:
-        unreadable.append(error)
-        return
-    for name, is_folder in wanted:
-        if is_folder:
-            yield from _pictures_in(folder, path / name, left_out, unreadable)
-        else:
-            yield path / name
+    def photos(self) -> Iterator[PhotoInput]:
+        """The photos in it, and an unreadable one for each folder that cannot be looked into."""
+        empty = True
+        for path in self._pictures(Path()):
+            empty = False
+            yield PhotoInput(str(Path(self._path, path)), path)
+        for error in self._unreadable:
+            yield unreadable_photo(str(error.filename), error.strerror or str(error))
+        if empty and not self._unreadable:
+            suffixes = " ".join(sorted(PICTURE_SUFFIXES))
+            yield unreadable_photo(self._path, f"the folder holds no pictures ({suffixes})")
 
+    def _pictures(self, path: Path) -> Iterator[Path]:
+        """Picture files in a part of the folder, relative to it, in the order of their names."""
+        try:
+            with os.scandir(self._path / path) as entries:
+                wanted = sorted(
+                    (entry.name, entry.is_dir(follow_symlinks=False))
+                    for entry in entries
+                    if self._is_wanted(entry)
+                )
+        except OSError as error:
+            self._unreadable.append(error)
+            return
+        for name, is_folder in wanted:
+            if is_folder:
+                yield from self._pictures(path / name)
+            else:
+                yield path / name
 
-def _is_wanted(entry: os.DirEntry[str], left_out: str | None) -> bool:
-    """Whether an entry of a folder is a picture file, or a folder to look into."""
-    if entry.name.startswith("."):
+    def _is_wanted(self, entry: os.DirEntry[str]) -> bool:
+        """Whether an entry is a picture file, or a folder to look into."""
+        if entry.name.startswith("."):
+            return False
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                return os.path.realpath(entry.path) != self._left_out
+            if not entry.is_file():
+                return False
+            suffix = Path(entry.name).suffix.lower()
+            if suffix in PICTURE_SUFFIXES or (not suffix and _begins_as_picture(entry.path)):
+                return True
+        except OSError:  # it may not be looked at
+            return False
+        self._passed_by[suffix or WITHOUT_SUFFIX] += 1
         return False
-    try:
-        if entry.is_dir(follow_symlinks=False):
-            return os.path.realpath(entry.path) != left_out
-        return Path(entry.name).suffix.lower() in PICTURE_SUFFIXES and entry.is_file()
-    except OSError:  # it may not be looked at
-        return False
+
+
+def _begins_as_picture(path: str) -> bool:
+    from shelly_local.images import identify
+
+    with Path(path).open("rb") as file:
+        return identify(file.read(_HEAD_BYTES)) is not None
 
 
 def _file_name(path: str) -> Path:

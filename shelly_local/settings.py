@@ -1,14 +1,16 @@
 """Settings from flags, the environment and a TOML file, in that order of precedence.
 
 A setting ``log-format`` is the flag ``--log-format``, the variable ``SHELLY_LOG_FORMAT`` and the
-key ``log-format`` of the file, in the command's table or, for all commands, at the top::
+key ``log-format`` of the file, in the command's table or, for all commands that have it, at the
+top::
 
     backend = ["local", "rekognition"]
 
     [web]
     port = 8080
 
-Every source goes through the same parser, and an error names the source.
+Every source goes through the same parser, and an error names the source. Which settings there are
+stands in ``setting_table``.
 """
 
 from __future__ import annotations
@@ -16,17 +18,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shelly_local.errors import ShellyError
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 #: The variable that names the settings file, as ``--config`` does.
 CONFIG_VARIABLE = "SHELLY_CONFIG"
-#: Commands that have a table in the file; each ignores those of the others.
-TABLES = ("web", "serve")
 #: A settings file has a few lines; this many bytes are no settings file.
 _MAX_FILE_BYTES = 64 * 1024
 
@@ -40,19 +45,25 @@ class SettingError(ShellyError):
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a command.
+    """One setting.
 
     Attributes:
         name: its flag without the dashes in front, such as ``"log-format"``.
         parse: makes a value of a text; raises ValueError with ``"must be ..., got ..."``.
         default: the value when no source has one.
         many: whether it is a list: a flag given repeatedly, or names with commas.
+        metavar: what ``--help`` calls the value; empty for a flag that stands for itself.
+        help: what ``--help`` says.
+        secret: whether it has no flag, because other users of a machine see those.
     """
 
     name: str
     parse: Callable[[str], Any]
     default: Any = None
     many: bool = False
+    metavar: str = ""
+    help: str = ""
+    secret: bool = False
 
     @property
     def key(self) -> str:
@@ -82,20 +93,45 @@ class Setting:
             raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def add_flags(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:
+    """Add the flags of settings to a command's parser, and ``--config``."""
+    for setting in settings:
+        if setting.secret:
+            continue
+        if setting.metavar:
+            parser.add_argument(
+                f"--{setting.name}",
+                metavar=setting.metavar,
+                type=setting.argument,
+                action="append" if setting.many else "store",
+                help=setting.help,
+            )
+        else:
+            parser.add_argument(
+                f"--{setting.name}", action="store_const", const=True, help=setting.help
+            )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help=f"TOML file with settings (default: what {CONFIG_VARIABLE} names, else none)",
+    )
+
+
 def resolve(
-    settings: Sequence[Setting],
+    commands: Mapping[str, Sequence[Setting]],
     flags: Mapping[str, Any],
     *,
     table: str,
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The value of every setting, by its ``key``.
+    """The value of every setting of a command, by its ``key``.
 
     Args:
-        settings: of the command.
+        commands: the settings of each command that has some, by the name of its table in the file.
         flags: parsed arguments by ``key``, None where a flag was not given, and ``config``
             for the settings file.
-        table: the command's table in the file, one of ``TABLES``.
+        table: the command.
         environment: variables; those of this process by default.
 
     Raises:
@@ -103,10 +139,10 @@ def resolve(
     """
     environment = os.environ if environment is None else environment
     path = flags.get("config") or environment.get(CONFIG_VARIABLE) or None
-    file = read_file(Path(path), settings, table) if path else {}
+    file = read_file(Path(path), commands, table) if path else {}
     return {
         setting.key: _first(setting, flags.get(setting.key), environment, file)
-        for setting in settings
+        for setting in commands[table]
     }
 
 
@@ -126,23 +162,32 @@ def _first(
     return file.get(setting.key, setting.default)
 
 
-def read_file(path: Path, settings: Sequence[Setting], table: str) -> dict[str, Any]:
+def read_file(path: Path, commands: Mapping[str, Sequence[Setting]], table: str) -> dict[str, Any]:
     """The settings of a TOML file that apply to a command, by ``key``.
+
+    Args:
+        path: the file.
+        commands: see :func:`resolve`.
+        table: the command; the tables of others are left alone, as are settings at the top that
+            only others have.
 
     Raises:
         SettingError: the file cannot be read, is no TOML, or has an unknown name or an
             unusable value.
     """
     content = _load(path)
-    common = {name: value for name, value in content.items() if name not in TABLES}
+    common = {name: value for name, value in content.items() if name not in commands}
     own = content.get(table, {})
     if not isinstance(own, dict):
         raise SettingError(f"{path}: {table} must be a table, [{table}]; got {own!r}")
-    known = {setting.name: setting for setting in settings}
+    known = {setting.name: setting for setting in commands[table]}
+    others = {setting.name for settings in commands.values() for setting in settings}
     values: dict[str, Any] = {}
     for prefix, entries in (("", common), (f"{table}.", own)):
         for name, value in entries.items():
             if name not in known:
+                if not prefix and name in others:
+                    continue
                 raise SettingError(
                     f"{path}: unknown setting {prefix}{name}; choose from {', '.join(known)}"
                 )
@@ -160,19 +205,12 @@ def _load(path: Path) -> dict[str, Any]:
             data = stream.read(_MAX_FILE_BYTES + 1)
         if len(data) > _MAX_FILE_BYTES:
             raise SettingError(f"{path}: a settings file has at most {_MAX_FILE_BYTES} bytes")
-        return _parse(data.decode("utf-8"), path)
+        content: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
+        return content
     except OSError as error:
         raise SettingError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # no UTF-8, or no TOML
         raise SettingError(f"{path}: no TOML: {error}") from error
-
-
-def _parse(text: str, path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib.loads(text)
-    raise SettingError(f"{path}: a settings file needs Python 3.11 or newer")
 
 
 def _value(setting: Setting, value: Any) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from shelly_local import contract
 from shelly_local.contract import MAX_IMAGE_BYTES, ClassifiedImages, ImageOutcome, ImageSource
@@ -83,6 +83,7 @@ class VisualRecognition(CustomClassifierCalls):
         backend: who answers: a name from ``shelly_local.backends``, or one that is open.
             By default the environment's ``SHELLY_BACKEND``, else the model on this machine.
         threads: threads of one network run on this machine; None for one per core.
+        detection: how faces are looked for on this machine, see ``EmotionClassifier``.
 
     Raises:
         ApiException: 400, if ``version`` is no date.
@@ -102,6 +103,7 @@ class VisualRecognition(CustomClassifierCalls):
         backend: str | Backend | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         threads: int | None = None,
+        detection: str = "fast",
         **unused: object,
     ) -> None:
         contract.parse_version(version)
@@ -113,7 +115,7 @@ class VisualRecognition(CustomClassifierCalls):
         self._model = model
         self._loaded: PhotoClassifier | None = classifier
         self._backend = backend
-        self._threads = threads
+        self._local: dict[str, Any] = {"threads": threads, "detection": detection}
         self._loading = threading.Lock()
         self._allow_url = allow_url
         aliases = contract.parse_list(classifier_aliases, "classifier_aliases") or []
@@ -268,7 +270,7 @@ class VisualRecognition(CustomClassifierCalls):
             if self._local_classifier is None:
                 loaded = self._loaded
                 if not isinstance(loaded, EmotionClassifier):
-                    loaded = EmotionClassifier(self._model, threads=self._threads)
+                    loaded = EmotionClassifier(self._model, **self._local)
                 if self._loaded is None and self._backend_name() == "local":
                     self._loaded = loaded
                 self._local_classifier = loaded
@@ -285,10 +287,14 @@ class VisualRecognition(CustomClassifierCalls):
             return open_backend(backend)
         from shelly_local.classifier import EmotionClassifier
 
-        return EmotionClassifier(self._model, threads=self._threads)
+        return EmotionClassifier(self._model, **self._local)
 
     def _backend_name(self) -> str | Backend:
-        return self._backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
+        from shelly_local.setting_table import BACKEND
+
+        text = os.environ.get(BACKEND.variable, "")
+        names: list[str] = BACKEND.read(text)
+        return self._backend or (names or BACKEND.default)[0]
 
     def _classify_url(
         self,

@@ -14,7 +14,7 @@ from flask import Flask
 from shelly_local.images import MAX_FILE_BYTES
 from shelly_local.server import requestlog
 from shelly_local.server.api import create_api, mounted
-from shelly_local.server.gate import MAX_WAIT, Gate
+from shelly_local.server.gate import DEFAULT_THREADS, MAX_WAIT, Gate
 from shelly_local.server.hosts import LOOPBACK_HOSTS
 
 from . import compression, operations, problems, security, views
@@ -29,8 +29,6 @@ __all__ = ["DEFAULT_THREADS", "MAX_BODY_BYTES", "Classifier", "create_app"]
 #: Largest request body in bytes: base64 turns 3 bytes into 4 characters (RFC 4648,
 #: section 4), and 64 KiB are for the JSON around it and for line breaks inside it.
 MAX_BODY_BYTES = (MAX_FILE_BYTES + 2) // 3 * 4 + 64 * 1024
-#: Classifications at once; each uses several cores, so more would only slow each other.
-DEFAULT_THREADS = 4
 #: Requests that may wait, for each classification under way.
 QUEUE_FACTOR = 2
 

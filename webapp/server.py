@@ -8,7 +8,7 @@ from flask import Flask
 
 from shelly_local.server import serving
 from shelly_local.server.api import body_limit, is_api_path
-from shelly_local.server.hosts import LOOPBACK_HOSTS, is_loopback
+from shelly_local.server.hosts import LOOPBACK_HOSTS, allowed_hosts, is_loopback
 from shelly_local.server.serving import addresses
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def create_server(app: Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT
         ShellyError: the address cannot be listened on, or a number is out of range.
     """
     if app.config["ALLOWED_HOSTS"] is LOOPBACK_HOSTS:
-        name = f"[{host.strip('[]')}]" if ":" in host else host.lower()
-        app.config["ALLOWED_HOSTS"] = (*LOOPBACK_HOSTS, name) if is_loopback(host) else None
+        app.config["ALLOWED_HOSTS"] = allowed_hosts(host)
         if api := app.extensions.get("api"):
             api.config["ALLOWED_HOSTS"] = app.config["ALLOWED_HOSTS"]
     gate: Gate = app.extensions["gate"]

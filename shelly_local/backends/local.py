@@ -18,7 +18,8 @@ class LocalBackend(Backend):
     Args:
         model: model directory; the bundled model by default.
         threads: threads of one network run; None for one per core.
-        classifier: one that is loaded already, instead of both.
+        detection: see ``EmotionClassifier``.
+        classifier: one that is loaded already, instead of all these.
 
     Raises:
         ModelError: the model is missing or damaged.
@@ -34,9 +35,12 @@ class LocalBackend(Backend):
         *,
         model: str | os.PathLike[str] | None = None,
         threads: int | None = None,
+        detection: str = "fast",
         classifier: EmotionClassifier | None = None,
     ) -> None:
-        self.classifier = classifier or EmotionClassifier(model, threads=threads)
+        self.classifier = classifier or EmotionClassifier(
+            model, threads=threads, detection=detection
+        )
 
     def classify(self, photo: bytes, /) -> PhotoEmotions:
         """See :class:`Backend`."""

@@ -16,8 +16,8 @@ from shelly_local.runtime import bundled_model, read_description
 Outcome = PhotoEmotions | ShellyError
 
 
-def identity(model: str | Path | None) -> dict[str, str]:
-    """What decides the answers here: the version, and the descriptions of the networks.
+def identity(model: str | Path | None, detection: str = "fast") -> dict[str, str]:
+    """What decides the answers here: the version, the descriptions of the networks, their use.
 
     A description holds the SHA-256 of its weights, which is checked when they are loaded.
 
@@ -28,7 +28,7 @@ def identity(model: str | Path | None) -> dict[str, str]:
         "model": (Path(model) if model else bundled_model(DEFAULT_MODEL)) / DESCRIPTION_FILE,
         "detector": bundled_model("mtcnn") / "mtcnn.json",
     }
-    answers = {"backend": "local", "shelly": __version__}
+    answers = {"backend": "local", "shelly": __version__, "detection": detection}
     for name, file in descriptions.items():
         read_description(file)
         answers[name] = hashlib.sha256(file.read_bytes()).hexdigest()

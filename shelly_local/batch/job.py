@@ -178,20 +178,30 @@ class JobFolder:
 
     def __enter__(self) -> JobFolder:
         with writing(self._target):
-            self.path.mkdir(exist_ok=True)
-            self._lock = try_lock(self.path / _LOCK)
+            while True:
+                self.path.mkdir(exist_ok=True)
+                try:
+                    self._lock = try_lock(self.path / _LOCK)
+                except FileNotFoundError:  # whoever held it has just removed the folder
+                    continue
+                if self._lock is None or self._lock.is_in_place():
+                    break
+                self._lock.release()  # of a folder that is gone
         if self._lock is None:
             raise OutputError(f"another process is writing {self._target} (it holds {self.path})")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
+        if self._lock is None:
+            return
+        try:
+            if not (self.path / _JOB).exists():  # finished, or never begun
+                with contextlib.suppress(OSError):  # somebody else's files lie there, too
+                    self.clear()
+                    self._lock.remove()
+                    self.path.rmdir()
+        finally:
             self._lock.release()
-        if not (self.path / _JOB).exists():  # finished, or never begun
-            with contextlib.suppress(OSError):  # somebody else's files lie there, too
-                self.clear()
-                (self.path / _LOCK).unlink()
-                self.path.rmdir()
 
     def begin(
         self,

@@ -40,7 +40,8 @@ class Worker:
     def __init__(self, folder: str) -> None:
         self._job = Job(Path(folder))
         described = self._job.description
-        here = identity(described.model)
+        detection = described.answers.get("detection", "fast")
+        here = identity(described.model, detection)
         if here != described.answers:
             raise ShellyError(
                 f"this machine has another model or version than the one that began the job: "
@@ -53,7 +54,7 @@ class Worker:
                 raise ShellyError(
                     f"the folder {described.folder} is not on this machine: {error.strerror}"
                 ) from error
-        self._classifier = EmotionClassifier(described.model, threads=1)
+        self._classifier = EmotionClassifier(described.model, threads=1, detection=detection)
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Do batches.

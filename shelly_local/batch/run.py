@@ -7,9 +7,11 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from shelly_local.batch.job import Job, JobFolder
+from shelly_local.errors import ShellyError
 from shelly_local.output import OutputError, ProgressBar, complain, json_line
 from shelly_local.photo_files import PhotoInput
 
@@ -28,6 +30,7 @@ class Options:
         output: where the results go; Parquet or JSON Lines by its suffix.
         backend: who answers.
         model: folder of the model; None for the one that comes along.
+        detection: how faces are looked for, see ``EmotionClassifier``.
         engine: one of ``ENGINES``.
         workers: processes, or Ray's workers; None for one per core, if there is enough to do.
         ray_address: of a cluster; None for a Ray of our own on this machine.
@@ -39,6 +42,7 @@ class Options:
     output: Path
     backend: str = "local"
     model: Path | None = None
+    detection: str = "fast"
     engine: str = "local"
     workers: int | None = None
     ray_address: str | None = None
@@ -100,7 +104,9 @@ def _who(options: Options) -> tuple[dict[str, str], tuple[str, ...]]:
     from shelly_local.batch.answerers import identity
     from shelly_local.model import EmotionModel
 
-    return identity(options.model), EmotionModel(options.model, threads=1).classes
+    return identity(options.model, options.detection), EmotionModel(
+        options.model, threads=1
+    ).classes
 
 
 def _do(job: Job, options: Options) -> int:
@@ -166,9 +172,14 @@ def _run_here(job: Job, pending: list[int], options: Options, bar: ProgressBar) 
     with closing(_lines(photos, left, options)) as lines:
         for batch in pending:
             done = []
-            for _ in range(job.size(batch)):
-                done.append(next(lines))
+            for line in islice(lines, job.size(batch)):
+                done.append(line)
                 bar.advance()
+            if len(done) < job.size(batch):
+                raise ShellyError(
+                    f"batch {batch} has {job.size(batch)} photos, and {len(done)} of them were "
+                    "answered; the same command does it again"
+                )
             job.write(batch, done)
             yield batch
 
@@ -193,10 +204,10 @@ def _lines(
 
     processes = processes_for(count, options.workers, os.cpu_count() or 1)
     if processes > 1:
-        yield from lines_side_by_side(photos, options.model, processes)
+        yield from lines_side_by_side(photos, processes, options.model, options.detection)
         return
     from shelly_local.classifier import EmotionClassifier
 
-    classifier = EmotionClassifier(options.model, threads=1)
+    classifier = EmotionClassifier(options.model, threads=1, detection=options.detection)
     for photo in photos:
         yield json_line(photo.name, answer(classifier.classify, photo))

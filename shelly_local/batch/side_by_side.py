@@ -36,6 +36,7 @@ _Task = tuple[PhotoInput, bytes | Path | None]
 
 _classifier: EmotionClassifier | None = None
 _model: Path | None = None
+_detection = "fast"
 
 
 def processes_for(photos: int, wanted: int | None, cores: int) -> int:
@@ -51,20 +52,25 @@ def processes_for(photos: int, wanted: int | None, cores: int) -> int:
 
 
 def lines_side_by_side(
-    photos: Iterable[PhotoInput], model: Path | None, processes: int
+    photos: Iterable[PhotoInput],
+    processes: int,
+    model: Path | None = None,
+    detection: str = "fast",
 ) -> Generator[str, None, None]:
     """The row of each photo, in their order; closing it ends the processes.
 
     Args:
         photos: drawn as they are needed.
-        model: folder of the model; None for the one that comes along.
         processes: how many.
+        model: folder of the model; None for the one that comes along.
+        detection: see ``EmotionClassifier``.
 
     Raises:
         ShellyError: the model cannot be loaded, or no process stays alive.
     """
     source = _chunks(photos)
-    pool = start_workers(processes, _begin, (model,))
+    who = model, detection
+    pool = start_workers(processes, _begin, who)
     chunks: deque[list[_Task]] = deque()  # without a row yet, the first of them handed over
     answers: deque[Future[list[str]]] = deque()
     try:
@@ -78,10 +84,10 @@ def lines_side_by_side(
                 lines = answers[0].result()
             except BrokenProcessPool:  # over one of the photos in work
                 pool.shutdown()
-                yield from _one_by_one([task for chunk in chunks for task in chunk], model)
+                yield from _one_by_one([task for chunk in chunks for task in chunk], who)
                 chunks.clear()
                 answers.clear()
-                pool = start_workers(processes, _begin, (model,))
+                pool = start_workers(processes, _begin, who)
             else:
                 chunks.popleft()
                 answers.popleft()
@@ -113,9 +119,9 @@ def _task(photo: PhotoInput) -> _Task:
         return PhotoInput(photo.name, photo.copy_path, error=error), None
 
 
-def _one_by_one(tasks: Iterable[_Task], model: Path | None) -> Iterator[str]:
+def _one_by_one(tasks: Iterable[_Task], who: tuple[Path | None, str]) -> Iterator[str]:
     """Some photos after a process died over one of them: which one shows when it is alone."""
-    pool = start_workers(1, _begin, (model,))
+    pool = start_workers(1, _begin, who)
     deaths = 0
     try:
         for task in tasks:
@@ -132,7 +138,7 @@ def _one_by_one(tasks: Iterable[_Task], model: Path | None) -> Iterator[str]:
                 reason = "the process that worked on it died, perhaps for want of memory"
                 lines = [json_line(task[0].name, ShellyError(reason))]
                 pool.shutdown()
-                pool = start_workers(1, _begin, (model,))
+                pool = start_workers(1, _begin, who)
             yield from lines
     finally:
         pool.shutdown(cancel_futures=True)
@@ -143,16 +149,16 @@ def _hand_over(pool: ProcessPoolExecutor, chunk: list[_Task]) -> Future[list[str
         return pool.submit(_work, chunk)
 
 
-def _begin(model: Path | None) -> None:
-    global _model
-    _model = model
+def _begin(model: Path | None, detection: str) -> None:
+    global _model, _detection
+    _model, _detection = model, detection
 
 
 def _work(chunk: list[_Task]) -> list[str]:
     """Rows of a chunk, in a worker process."""
     global _classifier
     if _classifier is None:  # here and not at the beginning: what goes wrong reaches the parent
-        _classifier = EmotionClassifier(_model, threads=1)
+        _classifier = EmotionClassifier(_model, threads=1, detection=_detection)
     return [
         json_line(photo.name, answer(_classifier.classify, photo, content))
         for photo, content in chunk

@@ -3,48 +3,52 @@
 from __future__ import annotations
 
 import argparse
-import os
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from shelly_local.commands import classify_job
+from shelly_local.commands.classify_job import output_kind
 from shelly_local.errors import ShellyError
 from shelly_local.output import (
     PROGRESS_MIN_PHOTOS,
-    CsvWriter,
-    JsonLinesWriter,
     ProgressBar,
-    TableWriter,
     Writer,
     complain,
     find_overwritten,
+    make_writer,
     open_output,
 )
 from shelly_local.photo_files import STANDARD_INPUT, PhotoInput, find_photos
-from shelly_local.results import CLASSES, PhotoEmotions
+from shelly_local.results import PhotoEmotions
+from shelly_local.setting_table import COMMANDS, LOCAL, settings_of
+from shelly_local.settings import add_flags
 
-if TYPE_CHECKING:
-    from shelly_local.backends import Backend
-    from shelly_local.classifier import EmotionClassifier
+#: The answer to a photo, by its bytes or its path.
+Classify = Callable[[bytes | Path], PhotoEmotions]
 
 DESCRIPTION = """\
-Find every face in photos and say which expression it shows: anger, disgust, fear,
-happiness, neutral, sadness or surprise. A photo without a face is an ordinary result.
-A photo that cannot be read is reported on standard error and does not stop the others.
+Find the faces in photos and say which expression each shows: anger, disgust, fear,
+happiness, neutral, sadness or surprise. In a photo with a large face the small ones beside
+it are left out, unless --detection is thorough. A photo without a face is an ordinary
+result. A photo that cannot be read is reported on standard error and does not stop the
+others.
 """
 
 EXAMPLES = """\
 examples:
   shelly classify me.jpg                        a table for people
-  shelly classify photos --csv --output all.csv
-                                                a folder with its subfolders, a row per face
+  shelly classify photos --output all.csv       a folder with its subfolders, a row per face
   shelly classify photos --json | head -n 1     JSON Lines, one object per photo
   shelly classify photos --output all.parquet   a job for many photos, on all cores; the same
                                                 command goes on where a run was stopped
   shelly classify --list paths.txt --output all.jsonl --engine ray
                                                 photos from a list, by workers of Ray
+  shelly classify group.jpg --detection thorough
+                                                small faces beside large ones, too
   shelly classify photos --annotate marked      also draw boxes and labels into copies
   cat me.jpg | shelly classify - --json         a photo from standard input
   shelly classify me.jpg --backend rekognition  ask Amazon, which gets the photo
@@ -67,8 +71,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "paths",
         metavar="PATH",
         nargs="*",
-        help="a picture, a folder (with its subfolders; hidden and other files are left "
-        "out), or - for standard input",
+        help="a picture, a folder (with its subfolders; taken are files with the suffix of a "
+        "picture, and those without any suffix that begin as pictures do), or - for standard "
+        "input; a name that begins with - is given as ./-name",
     )
     parser.add_argument(
         "--list",
@@ -94,8 +99,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE",
         type=Path,
         help="write the results to FILE, which is replaced only when all is done "
-        "(default: standard output); .jsonl or .parquet makes a job of it, which keeps what is "
-        "done in FILE.parts until then",
+        "(default: standard output). Its suffix says how, unless --csv or --json does: "
+        ".csv, .tsv, .json, .txt (a table), or .jsonl or .parquet, which make a job of it that "
+        "keeps what is done in FILE.parts until then",
     )
     parser.add_argument(
         "--annotate",
@@ -104,18 +110,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write copies of the photos with boxes, landmarks and labels to DIR, as PNG or "
         "JPEG and without metadata (default: none)",
     )
-    parser.add_argument(
-        "--model",
-        metavar="DIR",
-        type=Path,
-        help="folder of the emotion model (default: the one that comes with Shelly)",
-    )
-    parser.add_argument(
-        "--backend",
-        metavar="NAME",
-        help="who answers: local (default), ibm, rekognition or google, to which the photos are "
-        "then sent; also as the environment variable SHELLY_BACKEND",
-    )
+    add_flags(parser, COMMANDS["classify"])
     classify_job.add_arguments(parser)
     parser.add_argument(
         "--quiet",
@@ -138,15 +133,41 @@ def execute(arguments: argparse.Namespace) -> int:
         ShellyError: the model cannot be loaded or the output not be written.
         SystemExit: the arguments contradict each other.
     """
+    _check_usage(arguments)
+    settings = settings_of("classify", arguments)
+    backend = settings["backend"][0]
+    if settings["model"] and backend != LOCAL:
+        arguments.usage_error(f"--model is for the backend local, not for {backend!r}")
+    passed_by: Counter[str] = Counter()
+    inputs = _inputs(arguments, passed_by)
+    if classify_job.is_job(arguments):
+        exit_code = classify_job.execute(arguments, inputs, settings)
+    else:
+        exit_code = _one_by_one(arguments, list(inputs), settings)
+    if passed_by:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in passed_by.most_common(5))
+        complain(f"{passed_by.total()} files in folders are no pictures by their names: {kinds}")
+    return exit_code
+
+
+def _check_usage(arguments: argparse.Namespace) -> None:
     if not arguments.paths and arguments.list is None:
         arguments.usage_error("give a PATH, or a list of them with --list FILE")
+    if "" in (*arguments.paths, arguments.list, arguments.output and str(arguments.output)):
+        arguments.usage_error("a path is empty (''); is a variable of your script not set?")
     if [*arguments.paths, arguments.list].count(STANDARD_INPUT) > 1:
         arguments.usage_error("standard input (-) can be read only once")
     if arguments.column and not (arguments.list or "").lower().endswith(".parquet"):
         arguments.usage_error("--column is for --list FILE.parquet")
-    if classify_job.is_job(arguments):
-        return classify_job.execute(arguments, _inputs(arguments), _backend_name(arguments))
-    photos = list(_inputs(arguments))
+    if len([name for names in arguments.backend or () for name in names]) > 1:
+        arguments.usage_error("--backend takes one name here")
+
+
+def _one_by_one(
+    arguments: argparse.Namespace, photos: Sequence[PhotoInput], settings: Mapping[str, Any]
+) -> int:
+    """Classify photos in this process, and write each result as soon as it is known."""
+    kind = output_kind(arguments)
     copies = plan_copies(photos, arguments.annotate) if arguments.annotate else {}
     overwritten = find_overwritten(
         [photo.name for photo in photos], [*copies.values(), arguments.output]
@@ -156,76 +177,48 @@ def execute(arguments: argparse.Namespace) -> int:
             f"{str(overwritten)!r} is one of the photos and would be overwritten; "
             "give --annotate another folder and --output another file"
         )
-
     # Before the model, which takes longer: an output that cannot be written is told at once.
     with open_output(arguments.output) as stream:
-        classifier = _open_classifier(arguments)
-        classes = getattr(classifier, "classes", CLASSES)
-        writer: Writer
-        if arguments.json or classify_job.is_json_lines(arguments):
-            writer = JsonLinesWriter(stream)
-        elif arguments.csv:
-            writer = CsvWriter(stream, classes)
-        else:
-            writer = TableWriter(stream, [photo.name for photo in photos], classes)
-        return run(
-            photos,
-            classifier,
-            writer,
-            copies=copies,
-            show_progress=not (arguments.quiet or arguments.debug),
-            debug=arguments.debug,
-        )
+        classify = _classify_with(settings)
+        with closing(make_writer(kind, stream, [photo.name for photo in photos])) as writer:
+            return run(
+                photos,
+                classify,
+                writer,
+                copies=copies,
+                show_progress=not (arguments.quiet or arguments.debug),
+                debug=arguments.debug,
+            )
 
 
-def _inputs(arguments: argparse.Namespace) -> Iterator[PhotoInput]:
+def _inputs(arguments: argparse.Namespace, passed_by: Counter[str]) -> Iterator[PhotoInput]:
     """The photos, those of the list last."""
-    yield from find_photos(arguments.paths, leave_out=arguments.annotate)
+    yield from find_photos(arguments.paths, leave_out=arguments.annotate, passed_by=passed_by)
     if arguments.list is not None:
         from shelly_local.photo_lists import listed_photos
 
-        yield from listed_photos(arguments.list, arguments.column)
+        yield from listed_photos(arguments.list, arguments.column, passed_by)
 
 
-def _backend_name(arguments: argparse.Namespace) -> str:
-    """Who answers, and whether that fits the model."""
-    name = arguments.backend or os.environ.get("SHELLY_BACKEND", "").strip() or "local"
-    if arguments.model and name != "local":
-        arguments.usage_error(f"--model is for the backend local, not for {name!r}")
-    return str(name)
-
-
-def _open_classifier(arguments: argparse.Namespace) -> EmotionClassifier | _Sent:
+def _classify_with(settings: Mapping[str, Any]) -> Classify:
     """Who answers: the model here, or the cloud that was chosen."""
-    name = _backend_name(arguments)
-    if name == "local":
+    name = settings["backend"][0]
+    if name == LOCAL:
         from shelly_local.classifier import EmotionClassifier
 
-        return EmotionClassifier(model=arguments.model)
+        return EmotionClassifier(settings["model"], detection=settings["detection"]).classify
     from shelly_local.backends import open_backend
+    from shelly_local.images import read
 
     backend = open_backend(name)
     if not backend.is_local:
         complain(f"the photos are sent to {backend.title}")
-    return _Sent(backend)
-
-
-class _Sent:
-    """A cloud, which wants the bytes of a photo where the model here takes paths as well."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def classify(self, photo: bytes | Path) -> PhotoEmotions:
-        """The faces in a photo, by the cloud."""
-        from shelly_local.images import read
-
-        return self._backend.classify(read(photo))
+    return lambda photo: backend.classify(read(photo))
 
 
 def run(
     photos: Sequence[PhotoInput],
-    classifier: EmotionClassifier | _Sent,
+    classify: Classify,
     writer: Writer,
     *,
     copies: Mapping[PhotoInput, Path] | None = None,
@@ -236,7 +229,7 @@ def run(
 
     Args:
         photos: what to classify, in this order.
-        classifier: what classifies.
+        classify: who answers.
         writer: where each outcome goes as soon as it is known.
         copies: the file of the annotated copy of each photo that gets one.
         show_progress: show a progress bar if standard error is a terminal.
@@ -254,7 +247,7 @@ def run(
             error: ShellyError | None = None
             try:
                 source = photo.read()
-                emotions = classifier.classify(source)
+                emotions = classify(source)
             except ShellyError as expected:
                 error = expected
             except Exception as unexpected:

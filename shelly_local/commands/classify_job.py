@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from shelly_local.batch.job import DEFAULT_BATCH
 from shelly_local.batch.run import ENGINES, Options, run_job
@@ -11,7 +13,17 @@ from shelly_local.output import find_overwritten
 from shelly_local.photo_files import STANDARD_INPUT, PhotoInput
 from shelly_local.settings import Setting, whole_number
 
-JSON_LINES, PARQUET = ".jsonl", ".parquet"
+#: What an output is by its suffix.
+KINDS = {
+    "": "table",
+    ".txt": "table",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
 _ONLY_FOR_JOBS = ("engine", "workers", "ray_address", "batch", "restart")
 
 
@@ -48,9 +60,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def is_json_lines(arguments: argparse.Namespace) -> bool:
-    """Whether the suffix of the output asks for JSON Lines, and no flag for another format."""
-    return _suffix(arguments) == JSON_LINES and not arguments.csv
+def output_kind(arguments: argparse.Namespace) -> str:
+    """How results are written: one of the values of ``KINDS``.
+
+    Raises:
+        SystemExit: the suffix of the output says nothing, and no flag does.
+    """
+    if arguments.csv:
+        return "csv"
+    if arguments.json:
+        return "jsonl"
+    output: Path | None = arguments.output
+    if output is None or (output.exists() and not output.is_file()):
+        return "table"
+    kind = KINDS.get(output.suffix.lower())
+    if kind is None:
+        choices = ", ".join(suffix for suffix in KINDS if suffix)
+        arguments.usage_error(
+            f"--output {str(output)!r}: the suffix must be one of {choices}, or none for a table; "
+            "or add --csv or --json"
+        )
+    return str(kind)
 
 
 def is_job(arguments: argparse.Namespace) -> bool:
@@ -61,9 +91,10 @@ def is_job(arguments: argparse.Namespace) -> bool:
     Raises:
         SystemExit: the arguments contradict each other.
     """
-    suffix = _suffix(arguments)
+    kind = output_kind(arguments)
+    is_parquet = arguments.output is not None and arguments.output.suffix.lower() == ".parquet"
     by_photo = arguments.annotate is not None or STANDARD_INPUT in arguments.paths
-    if suffix == PARQUET:
+    if is_parquet:
         for wrong, what in (
             (arguments.csv or arguments.json, "--csv and --json do"),
             (arguments.annotate is not None, "--annotate does"),
@@ -72,11 +103,12 @@ def is_job(arguments: argparse.Namespace) -> bool:
             if wrong:
                 arguments.usage_error(f"{what} not go with --output FILE.parquet")
         return True
-    if is_json_lines(arguments) and not by_photo:
+    is_json_lines = kind == "jsonl" and _is_file(arguments)
+    if is_json_lines and not by_photo:
         return True
     for name in _ONLY_FOR_JOBS:
         if getattr(arguments, name):
-            reason = " without --annotate and standard input" if is_json_lines(arguments) else ""
+            reason = " without --annotate and standard input" if is_json_lines else ""
             arguments.usage_error(
                 f"--{name.replace('_', '-')} is for jobs, "
                 f"with --output FILE.jsonl or FILE.parquet{reason}"
@@ -84,7 +116,9 @@ def is_job(arguments: argparse.Namespace) -> bool:
     return False
 
 
-def execute(arguments: argparse.Namespace, photos: Iterable[PhotoInput], backend: str) -> int:
+def execute(
+    arguments: argparse.Namespace, photos: Iterable[PhotoInput], settings: Mapping[str, Any]
+) -> int:
     """Do a job, or go on with it.
 
     Returns:
@@ -94,6 +128,7 @@ def execute(arguments: argparse.Namespace, photos: Iterable[PhotoInput], backend
         ShellyError: see ``run_job``.
         SystemExit: the arguments contradict each other.
     """
+    backend = settings["backend"][0]
     inputs = [path for path in (*arguments.paths, arguments.list) if path]
     overwritten = find_overwritten(inputs, [arguments.output])
     if overwritten is not None:
@@ -108,7 +143,8 @@ def execute(arguments: argparse.Namespace, photos: Iterable[PhotoInput], backend
     options = Options(
         output=arguments.output,
         backend=backend,
-        model=arguments.model,
+        model=settings["model"],
+        detection=settings["detection"],
         engine=arguments.engine or "local",
         workers=arguments.workers,
         ray_address=arguments.ray_address,
@@ -119,5 +155,7 @@ def execute(arguments: argparse.Namespace, photos: Iterable[PhotoInput], backend
     return run_job(photos, options)
 
 
-def _suffix(arguments: argparse.Namespace) -> str:
-    return arguments.output.suffix.lower() if arguments.output else ""
+def _is_file(arguments: argparse.Namespace) -> bool:
+    """Whether the output is a file of JSON Lines by its name."""
+    output: Path | None = arguments.output
+    return output is not None and KINDS.get(output.suffix.lower()) == "jsonl"

@@ -6,52 +6,17 @@ import argparse
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
-from shelly_local.settings import (
-    Setting,
-    any_text,
-    host_name,
-    one_of,
-    resolve,
-    whole_number,
-    yes_or_no,
-)
+from shelly_local.setting_table import COMMANDS, settings_of
+from shelly_local.settings import add_flags
 
 if TYPE_CHECKING:
     import socket
 
     from shelly_local.visual_recognition import VisualRecognition
-
-DEFAULT_HOST = "127.0.0.1"
-#: One beyond that of the page.
-DEFAULT_PORT = 4001
-DEFAULT_THREADS = 4
-MAX_PORT = 65535
-
-HOST = Setting("host", any_text, DEFAULT_HOST)
-PORT = Setting("port", whole_number(0, MAX_PORT), DEFAULT_PORT)
-BACKEND = Setting("backend", any_text)
-MODEL = Setting("model", Path)
-DATA_DIR = Setting("data-dir", Path)
-THREADS = Setting("threads", whole_number(1), DEFAULT_THREADS)
-PROCESSES = Setting("processes", whole_number(1, 1024), 1)
-APIKEY = Setting("apikey", any_text)
-ALLOW_URL = Setting("allow-url", one_of("no", "public", "loopback"), "no")
-CLASSIFIER_ALIAS = Setting("classifier-alias", any_text, (), many=True)
-ALLOWED_HOST = Setting("allowed-host", host_name, (), many=True)
-ALLOWED_ORIGIN = Setting("allowed-origin", any_text, (), many=True)
-WITHOUT_KEY = Setting("without-key", yes_or_no, False)
-LOG_FORMAT = Setting("log-format", one_of("none", "text", "json"), "none")
-#: What the API has to be told wherever it is served; ``shelly web`` has them, too.
-API_SETTINGS = (DATA_DIR, APIKEY, ALLOW_URL, CLASSIFIER_ALIAS, ALLOWED_ORIGIN)
-SETTINGS = (
-    *(HOST, PORT, BACKEND, MODEL, THREADS, PROCESSES, ALLOWED_HOST, WITHOUT_KEY, LOG_FORMAT),
-    *API_SETTINGS,
-)
 
 DESCRIPTION = """\
 Answer programs written for IBM Watson Visual Recognition v3: classify photos, create
@@ -90,95 +55,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_argument(
-        parser, HOST, "HOST", f"address to listen on (default: {DEFAULT_HOST}, this machine only)"
-    )
-    add_argument(
-        parser, PORT, "PORT", f"port to listen on, 0 to {MAX_PORT} (default: {DEFAULT_PORT})"
-    )
-    add_argument(parser, BACKEND, "NAME", "who classifies: local, or a cloud (default: local)")
-    add_argument(
-        parser, MODEL, "DIR", "folder of the emotion model (default: the one that comes along)"
-    )
-    add_api_arguments(parser)
-    add_argument(
-        parser,
-        THREADS,
-        "N",
-        f"how many requests are classified at the same time (default: {DEFAULT_THREADS})",
-    )
-    add_argument(
-        parser,
-        PROCESSES,
-        "N",
-        "how many processes answer at the port, each with a model and --threads of its own "
-        "(default: 1)",
-    )
-    add_argument(
-        parser,
-        ALLOWED_HOST,
-        "NAME",
-        "name under which the server may be asked for; repeatable (default: any where --host is "
-        "not this machine only)",
-    )
-    parser.add_argument(
-        "--without-key",
-        action="store_const",
-        const=True,
-        help="allow --host on an address that others reach without a key",
-    )
-    add_argument(
-        parser,
-        LOG_FORMAT,
-        "FORMAT",
-        "one line per request on standard error, without anything about photos: text, json or "
-        "none (default: none)",
-    )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
+    add_flags(parser, COMMANDS["serve"])
     parser.set_defaults(execute=execute)
-
-
-def add_argument(
-    parser: argparse.ArgumentParser, setting: Setting, metavar: str, text: str
-) -> None:
-    """Add the flag of a setting."""
-    parser.add_argument(
-        f"--{setting.name}",
-        metavar=metavar,
-        type=setting.argument,
-        action="append" if setting.many else "store",
-        help=text,
-    )
-
-
-def add_api_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that ``shelly serve`` and ``shelly web`` have for the API."""
-    add_argument(
-        parser,
-        DATA_DIR,
-        "DIR",
-        "folder of the custom classifiers (default: shelly-local in the user's data folder)",
-    )
-    add_argument(
-        parser,
-        ALLOW_URL,
-        "WHICH",
-        "whether the API fetches pictures by their url: no, public (addresses of the public "
-        "internet) or loopback (this machine's own, too) (default: no)",
-    )
-    add_argument(
-        parser,
-        CLASSIFIER_ALIAS,
-        "ID",
-        "further id of the built-in classifier, such as one that a program asks for; repeatable",
-    )
-    add_argument(
-        parser,
-        ALLOWED_ORIGIN,
-        "URL",
-        "web site, such as https://shelly.example, whose pages may use all of the API without a "
-        "key, custom classifiers included; repeatable",
-    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -188,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
         ShellyError: a setting is unusable, the model or the custom classifiers cannot be
             loaded, or the address cannot be used.
     """
-    settings = resolve(SETTINGS, vars(arguments), table="serve")
+    settings = settings_of("serve", arguments)
     # Flask and the model runtime take time to load; --help needs neither.
     from shelly_local.server import processes, serving
     from shelly_local.server.hosts import is_loopback
@@ -231,31 +109,30 @@ def _serve(
     """Answer until Ctrl-C or SIGTERM.
 
     Args:
-        settings: values of ``SETTINGS`` by key.
+        settings: see ``settings_of``.
         sockets: to listen on; None for the address in the settings.
         ready: called before the first answer, instead of printing the address.
     """
     from shelly_local.server import serving
     from shelly_local.server.api import QUEUE_FACTOR, body_limit, create_api
-    from shelly_local.server.hosts import LOOPBACK_HOSTS, is_loopback
+    from shelly_local.server.hosts import allowed_hosts
 
     host, threads = settings["host"], settings["threads"]
-    loopback = is_loopback(host)
     # Several requests at once keep the cores busy: threads within one would only compete.
     recognition = open_recognition(
-        settings, model=settings["model"], backend=settings["backend"] or "local", threads=1
+        settings,
+        model=settings["model"],
+        detection=settings["detection"],
+        backend=settings["backend"][0],
+        threads=1,
     )
-    names = settings["allowed_host"]
-    allowed = None if not loopback and not names else (*LOOPBACK_HOSTS, *names)
-    if loopback:
-        allowed = tuple(dict.fromkeys((*(allowed or ()), host_name(host))))
     try:
         recognition.load()
         app = create_api(
             recognition,
             {
                 "API_KEY": settings["apikey"],
-                "ALLOWED_HOSTS": allowed,
+                "ALLOWED_HOSTS": allowed_hosts(host, settings["allowed_host"]),
                 "ALLOWED_ORIGINS": settings["allowed_origin"],
                 "THREADS": threads,
                 "REQUEST_LOG": None if settings["log_format"] == "none" else settings["log_format"],
@@ -280,8 +157,8 @@ def open_recognition(settings: dict[str, Any], **who: Any) -> VisualRecognition:
     unfinished are taken up.
 
     Args:
-        settings: values of ``API_SETTINGS`` by key.
-        **who: ``model``, ``classifier`` and ``backend`` of ``VisualRecognition``.
+        settings: see ``settings_of``.
+        **who: ``model``, ``detection``, ``classifier`` and ``backend`` of ``VisualRecognition``.
 
     Raises:
         ShellyError: the model or the data folder cannot be used.

@@ -7,42 +7,20 @@ import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from shelly_local.commands.serve import (
-    API_SETTINGS,
-    add_api_arguments,
-    add_argument,
-    finish,
-    open_recognition,
-)
+from shelly_local.commands.serve import finish, open_recognition
 from shelly_local.errors import ShellyError
 from shelly_local.output import complain
-from shelly_local.settings import Setting, any_text, host_name, one_of, resolve, whole_number
+from shelly_local.setting_table import COMMANDS, LOCAL, settings_of
+from shelly_local.settings import add_flags
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 4000
-#: A photo keeps the cores busy for well under a second; more at once would only share them.
-DEFAULT_THREADS = 4
-MAX_PORT = 65535
-LOCAL = "local"
 #: Somebody waits for the answer: fewer tries than for a batch, and seconds that fit a page.
 CLOUD_OPTIONS = {"attempts": 2, "read_timeout": 15.0}
 #: How long --open waits for the server to answer, in seconds.
 OPEN_TIMEOUT = 10.0
-
-HOST = Setting("host", any_text, DEFAULT_HOST)
-PORT = Setting("port", whole_number(0, MAX_PORT), DEFAULT_PORT)
-BACKEND = Setting("backend", any_text, (LOCAL,), many=True)
-MODEL = Setting("model", Path)
-THREADS = Setting("threads", whole_number(1), DEFAULT_THREADS)
-ALLOWED_HOST = Setting("allowed-host", host_name, (), many=True)
-LOG_FORMAT = Setting("log-format", one_of("none", "text", "json"), "none")
-SETTINGS = (HOST, PORT, BACKEND, MODEL, THREADS, ALLOWED_HOST, LOG_FORMAT, *API_SETTINGS)
 
 DESCRIPTION = """\
 Serve Shelly's page: show her a photo of your face and she gives you a more or less
@@ -81,37 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
 
-    def add(setting: Setting, metavar: str, text: str) -> None:
-        add_argument(parser, setting, metavar, text)
-
-    add(HOST, "HOST", f"address to listen on (default: {DEFAULT_HOST}, this machine only)")
-    add(PORT, "PORT", f"port to listen on, 0 to {MAX_PORT} (default: {DEFAULT_PORT})")
-    add(
-        BACKEND,
-        "NAME",
-        "who classifies: local, or a cloud; repeatable or with commas, the first is the "
-        "default, and local is always offered (default: local)",
-    )
-    add(MODEL, "DIR", "folder of the emotion model (default: the one that comes with Shelly)")
-    add(
-        THREADS,
-        "N",
-        f"how many photos are classified at the same time (default: {DEFAULT_THREADS})",
-    )
-    add(
-        ALLOWED_HOST,
-        "NAME",
-        "name under which the page may be asked for; repeatable (default: any where --host "
-        "is not this machine only)",
-    )
-    add(
-        LOG_FORMAT,
-        "FORMAT",
-        "one line per request on standard error, without anything about photos: text, json "
-        "or none (default: none)",
-    )
-    add_api_arguments(parser)
-    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
+    add_flags(parser, COMMANDS["web"])
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(execute=execute)
 
@@ -123,16 +71,18 @@ def execute(arguments: argparse.Namespace) -> int:
         ShellyError: a setting is unusable, a backend cannot be opened, the model cannot be
             loaded, or the address cannot be used.
     """
-    settings = resolve(SETTINGS, vars(arguments), table="web")
+    settings = settings_of("web", arguments)
     webapp, server = _load_webapp()
+    from shelly_local.server.hosts import allowed_hosts, is_loopback
+
     host, port = settings["host"], settings["port"]
-    loopback = server.is_loopback(host)
+    loopback = is_loopback(host)
     if not loopback:
         complain(
             f"warning: with --host {host} anyone in your network can reach this page and send "
             "photos to it; there is no password and no encryption"
         )
-    backends = _open_backends(settings["backend"], settings["model"])
+    backends = _open_backends(settings)
     recognition = None
     if loopback or settings["apikey"]:
         recognition = open_recognition(settings, classifier=backends[LOCAL].classifier)
@@ -145,7 +95,7 @@ def execute(arguments: argparse.Namespace) -> int:
         app = webapp.create_app(
             backends,
             {
-                "ALLOWED_HOSTS": _allowed_hosts(host, settings["allowed_host"], loopback),
+                "ALLOWED_HOSTS": allowed_hosts(host, settings["allowed_host"]),
                 "THREADS": settings["threads"],
                 "REQUEST_LOG": None if settings["log_format"] == "none" else settings["log_format"],
                 "API_KEY": settings["apikey"],
@@ -167,7 +117,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _open_backends(names: Sequence[str], model: Path | None) -> dict[str, Any]:
+def _open_backends(settings: dict[str, Any]) -> dict[str, Any]:
     """The backends by name in this order, and the local one if it is not among them.
 
     Raises:
@@ -175,25 +125,17 @@ def _open_backends(names: Sequence[str], model: Path | None) -> dict[str, Any]:
     """
     from shelly_local.backends import NAMES, open_backend
 
+    here = {name: settings[name] for name in ("model", "detection")}
     backends: dict[str, Any] = {}
     try:
-        for name in dict.fromkeys([*names, LOCAL]):
+        for name in dict.fromkeys([*settings["backend"], LOCAL]):
             options: dict[str, Any] = CLOUD_OPTIONS if name in NAMES else {}
-            backends[name] = open_backend(name, **({"model": model} if name == LOCAL else options))
+            backends[name] = open_backend(name, **(here if name == LOCAL else options))
     except ShellyError:
         for backend in backends.values():
             backend.close()
         raise
     return backends
-
-
-def _allowed_hosts(host: str, names: Sequence[str], loopback: bool) -> tuple[str, ...] | None:
-    """The names a request may ask for; None for any."""
-    if not loopback and not names:
-        return None  # the names by which others reach it are not known
-    here = ("localhost", "127.0.0.1", "[::1]")
-    own = (host_name(host),) if loopback else ()
-    return tuple(dict.fromkeys((*here, *own, *names)))
 
 
 def page_url(host: str, port: int) -> str:

@@ -43,6 +43,23 @@ class HeldLock:
         self._descriptor: int | None = descriptor
         _held.add(descriptor)
 
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to the file that is locked: it may have been removed."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
+    def remove(self) -> None:
+        """Remove the file while it is held: who opens it still must ask :meth:`is_in_place`.
+
+        Raises:
+            OSError: it cannot be removed, as on Windows, where an open file stays.
+        """
+        self.path.unlink()
+
     def release(self) -> None:
         """Give the lock back; the file stays."""
         descriptor, self._descriptor = self._descriptor, None

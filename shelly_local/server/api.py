@@ -27,7 +27,7 @@ from shelly_local.server.forms import (
     old_parameters,
     read_form,
 )
-from shelly_local.server.gate import Gate
+from shelly_local.server.gate import DEFAULT_THREADS, Gate
 from shelly_local.server.hosts import LOOPBACK_HOSTS, host_name, is_another_site
 from shelly_local.server.openapi import document
 from shelly_local.visual_recognition import VisualRecognition
@@ -40,8 +40,8 @@ PREFIX = re.compile(
     r"(?P<path>/(v3|v4|identity)(/.*)?|/openapi\.json)"
 )
 POSITIVE = "_positive_examples"
-#: Classifications at once, and how many requests may wait for each.
-DEFAULT_THREADS, QUEUE_FACTOR = 4, 8
+#: Requests that may wait, for each classification under way.
+QUEUE_FACTOR = 8
 #: Seconds that a request may wait: IBM's SDKs wait for a minute.
 MAX_WAIT = 50.0
 

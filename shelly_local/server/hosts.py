@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
@@ -24,6 +24,20 @@ def is_loopback(host: str) -> bool:
 def host_name(host: str) -> str:
     """The name in a Host header (RFC 9110, section 7.2), without port, in lower case."""
     return re.sub(r":\d*$", "", host).lower()
+
+
+def allowed_hosts(host: str, names: Sequence[str] = ()) -> tuple[str, ...] | None:
+    """The names that a request may ask for; None for any.
+
+    Args:
+        host: what the server listens on.
+        names: further ones that its user named.
+    """
+    if is_loopback(host):
+        own = f"[{host.strip('[]')}]" if ":" in host else host.lower()
+        return tuple(dict.fromkeys((*LOOPBACK_HOSTS, own, *names)))
+    # The names by which others reach it are not known, unless they were named.
+    return (*LOOPBACK_HOSTS, *names) if names else None
 
 
 def is_another_site(headers: Headers, host: str, allowed_origins: Collection[str] = ()) -> bool:
