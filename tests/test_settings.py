@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from shelly_local import VisualRecognition
 from shelly_local.cli import main
-from shelly_local.commands.web import SETTINGS
+from shelly_local.setting_table import COMMANDS
 from shelly_local.settings import SettingError, host_name, resolve, whole_number, yes_or_no
 
 FILE = """
@@ -26,7 +27,7 @@ port = 5002
 
 
 def web(flags: dict[str, Any] | None = None, **environment: str) -> dict[str, Any]:
-    return resolve(SETTINGS, flags or {}, table="web", environment=environment)
+    return resolve(COMMANDS, flags or {}, table="web", environment=environment)
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -142,4 +143,57 @@ def test_parsers() -> None:
     with pytest.raises(ValueError, match="one of true, false"):
         yes_or_no("1")
     with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 65535"):
-        SETTINGS[1].argument("x")
+        COMMANDS["web"][1].argument("x")
+
+
+DOCUMENTED = """
+backend = ["local", "rekognition"]
+processes = 2
+
+[web]
+port = 8080
+"""
+
+
+@pytest.mark.parametrize(("table", "port"), [("web", 8080), ("serve", 4001), ("classify", None)])
+def test_one_file_for_all_commands(tmp_path: Path, table: str, port: int | None) -> None:
+    settings = resolve(
+        COMMANDS, {}, table=table, environment={"SHELLY_CONFIG": str(written(tmp_path, DOCUMENTED))}
+    )
+    assert settings["backend"] == ["local", "rekognition"]
+    assert settings.get("port") == port
+    assert ("processes" in settings) is (table == "serve")
+
+
+def test_a_name_means_the_same_to_every_command() -> None:
+    for name in {setting.name for settings in COMMANDS.values() for setting in settings}:
+        kinds = {
+            (setting.many, setting.metavar, setting.parse.__qualname__)
+            for settings in COMMANDS.values()
+            for setting in settings
+            if setting.name == name
+        }
+        assert len(kinds) == 1, name
+
+
+def test_a_setting_of_another_command_in_ones_own_table(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"unknown setting web.processes; choose from host"):
+        web(SHELLY_CONFIG=str(written(tmp_path, "[web]\nprocesses = 2")))
+
+
+@pytest.mark.parametrize("names", ["local,rekognition", " local , rekognition "])
+def test_several_backends_where_one_answers(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    smiling_photo: Path,
+    names: str,
+) -> None:
+    """The first answers, as it is the page's default."""
+    monkeypatch.setenv("SHELLY_BACKEND", names)
+    assert main(["classify", str(smiling_photo)]) == 0
+    assert "happiness" in capsys.readouterr().out
+    answer = VisualRecognition().classify(smiling_photo.read_bytes()).get_result()
+    assert answer["images"][0]["classifiers"][0]["classes"][0]["class"] == "happiness"
+    with pytest.raises(SystemExit):
+        main(["classify", str(smiling_photo), "--backend", "local,rekognition"])
+    assert "--backend takes one name here" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -202,6 +203,11 @@ class JobFolder:
                     self.path.rmdir()
         finally:
             self._lock.release()
+        if sys.platform == "win32" and not (self.path / _JOB).exists():
+            # An open file cannot be removed there, and so none that somebody else holds.
+            with contextlib.suppress(OSError):
+                self._lock.remove()
+                self.path.rmdir()
 
     def begin(
         self,
