@@ -29,8 +29,10 @@ def shelly(
 ) -> Shelly:
     """Runs the command in this process, with the model loaded once for all tests."""
 
-    def load(model: Path | None = None) -> EmotionClassifier:
-        return EmotionClassifier(model) if model else classifier
+    def load(model: Path | None = None, detection: str = "fast") -> EmotionClassifier:
+        if model or detection != "fast":
+            return EmotionClassifier(model, detection=detection)
+        return classifier
 
     monkeypatch.setattr("shelly_local.classifier.EmotionClassifier", load)
 
