@@ -167,10 +167,14 @@ ACCEPTED: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("JPEG of 1,990 segments", lambda: jpeg_of_segments(1990, 5200)),
     ("PNG, 16-bit RGBA, 60 megapixels", lambda: png(8000, 7500, bits=16, colour=6)),
     ("PNG, 16-bit grey, 80 megapixels", lambda: png(10_000, 8000, bits=16, colour=0)),
-    ("TIFF, RGB, 60 megapixels", lambda: deflated_tiff(8000, 7550, rows=8, bits=8, samples=3)),
+    ("TIFF, RGB, 80 megapixels", lambda: deflated_tiff(8000, 10_000, rows=8, bits=8, samples=3)),
     (
-        "TIFF, 32-bit floating point, 65 megapixels",
-        lambda: deflated_tiff(8000, 8160, rows=8, bits=32, sample_format=3),
+        "TIFF, RGB in one strip, 36 megapixels",
+        lambda: deflated_tiff(6000, 6000, rows=6000, bits=8, samples=3),
+    ),
+    (
+        "TIFF, 32-bit floating point, 80 megapixels",
+        lambda: deflated_tiff(8000, 10_000, rows=8, bits=32, sample_format=3),
     ),
     ("TIFF of 80,000 strips", lambda: deflated_tiff(1000, 80_000, rows=1, bits=8)),
     ("TIFF, damaged fax", lambda: damaged_fax(32, 300_000)),

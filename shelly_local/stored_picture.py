@@ -18,15 +18,18 @@ from shelly_local import (
     png_structure,
     tiff_structure,
 )
-from shelly_local.colour import is_plain
+from shelly_local.colour import BAND_PIXELS, is_plain
 from shelly_local.errors import CostlyImageError, MissingFormatError, TooManyPixelsError
 from shelly_local.orientation import UPRIGHT, orientation
+from shelly_local.tiff_rows import TiffRows
 
 #: Most pixels of a run-length encoded BMP, which Pillow decodes a byte at a time in Python:
 #: more of them would take many seconds. BMPs of photos are not encoded so.
 MAX_RLE_PIXELS = 4_000_000
 #: Most bytes of the same: runs may also be empty.
 MAX_RLE_BYTES = 4 * 1024 * 1024
+#: Pixels of a TIFF from which on it is decoded in bands, if it is in strips.
+LARGE_TIFF = 20_000_000
 _RLE_COMPRESSIONS = frozenset({1, 2})
 
 # Bytes of a pixel in Pillow's memory by mode, where it is not four.
@@ -209,19 +212,26 @@ def _open_tiff(data: bytes, label: str) -> StoredPicture:
     structure = tiff_structure.read_structure(data, label)
     _silence_libtiff()
     image = _tiff_class()(io.BytesIO(data))
-    stored_bytes = structure.pixel_bytes
-    photometric = image.tag_v2.get(_PHOTOMETRIC)
-    if photometric == _YCBCR or image.info.get("compression") not in _OWN_COMPRESSIONS:
-        stored_bytes += _CONVERTED_BYTES
-    turned, xmp = image.tag_v2.get(_ORIENTATION), image.info.get("xmp")
-    return StoredPicture(
+    tags = image.tag_v2
+    photometric, turned, xmp = tags.get(_PHOTOMETRIC), tags.get(_ORIENTATION), image.info.get("xmp")
+    picture = StoredPicture(
         image,
         _core_bytes(image),
-        round(stored_bytes * min(structure.block_pixels, image.size[0] * image.size[1])),
-        turned if turned in UPRIGHT else orientation(None, xmp if turned is None else None),
-        image.info.get("icc_profile"),
+        orientation=turned if turned in UPRIGHT else orientation(None, None if turned else xmp),
+        profile=image.info.get("icc_profile"),
         inverted=photometric == _WHITE_IS_ZERO,
     )
+    stored_bytes = structure.pixel_bytes
+    if photometric == _YCBCR or image.info.get("compression") not in _OWN_COMPRESSIONS:
+        stored_bytes += _CONVERTED_BYTES
+    width, height = image.size
+    block_pixels = min(structure.block_pixels, width * height)
+    if width * height > LARGE_TIFF and TiffRows.fit(tags):
+        picture.image, picture.decoding_bytes = TiffRows(data, tags, _tiff_class()), 0
+        block_pixels = 2 * (block_pixels + BAND_PIXELS)  # the rows before, and these
+        stored_bytes += _core_bytes(image)
+    picture.other_bytes = round(stored_bytes * block_pixels)
+    return picture
 
 
 @functools.cache
