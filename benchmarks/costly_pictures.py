@@ -169,8 +169,8 @@ ACCEPTED: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("PNG, 16-bit grey, 80 megapixels", lambda: png(10_000, 8000, bits=16, colour=0)),
     ("TIFF, RGB, 80 megapixels", lambda: deflated_tiff(8000, 10_000, rows=8, bits=8, samples=3)),
     (
-        "TIFF, RGB in one strip, 36 megapixels",
-        lambda: deflated_tiff(6000, 6000, rows=6000, bits=8, samples=3),
+        "TIFF, RGB in one strip, 38 megapixels",
+        lambda: deflated_tiff(6000, 6400, rows=6400, bits=8, samples=3),
     ),
     (
         "TIFF, 32-bit floating point, 80 megapixels",

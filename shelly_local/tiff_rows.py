@@ -11,6 +11,8 @@ from PIL import Image
 
 #: Most pixels of a strip: some strips are decoded at a time, of a million pixels or one of these.
 MAX_STRIP_PIXELS = 4_000_000
+#: Most bytes of the strips that are decoded at a time: in a damaged file they may overlap.
+MAX_BAND_BYTES = 16_000_000
 
 _WIDTH, _LENGTH, _OFFSETS, _ROWS, _SIZES, _PLANAR = 256, 257, 273, 278, 279, 284
 # What the decoding of a strip depends on, from bits and compression to tables and colours.
@@ -73,7 +75,7 @@ class TiffRows:
                 directory.tagtype[tag] = self._tags.tagtype[tag]
                 directory[tag] = self._tags[tag]
         sizes = self._sizes[first:last]
-        if sum(sizes) > len(self._data):
+        if sum(sizes) > MAX_BAND_BYTES:
             raise ValueError("strips overlap")
         strips = [
             self._data[offset : offset + size]
