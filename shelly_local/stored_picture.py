@@ -11,17 +11,10 @@ from typing import Any
 
 from PIL import Image, ImageFile
 
-from shelly_local import (
-    gif_structure,
-    heic_structure,
-    jpeg_structure,
-    png_structure,
-    tiff_structure,
-)
+from shelly_local import jpeg_structure
 from shelly_local.colour import BAND_PIXELS, is_plain
 from shelly_local.errors import CostlyImageError, MissingFormatError, TooManyPixelsError
 from shelly_local.orientation import UPRIGHT, orientation
-from shelly_local.tiff_rows import TiffRows
 
 #: Most pixels of a run-length encoded BMP, which Pillow decodes a byte at a time in Python:
 #: more of them would take many seconds. BMPs of photos are not encoded so.
@@ -168,6 +161,8 @@ def _open_jpeg(data: bytes, label: str) -> StoredPicture:
 
 
 def _open_png(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import png_structure  # here, as most photos are JPEGs
+
     structure = png_structure.read_structure(data, label)
     image = Image.open(io.BytesIO(structure.data), formats=("PNG",))
     return StoredPicture(
@@ -179,6 +174,8 @@ def _open_png(data: bytes, label: str) -> StoredPicture:
 
 
 def _open_gif(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import gif_structure
+
     gif_structure.check_structure(data, label)
     image = Image.open(io.BytesIO(data), formats=("GIF",))
     return StoredPicture(image, _core_bytes(image))
@@ -209,6 +206,9 @@ def _open_webp(data: bytes, label: str) -> StoredPicture:
 
 
 def _open_tiff(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import tiff_structure
+    from shelly_local.tiff_rows import TiffRows
+
     structure = tiff_structure.read_structure(data, label)
     _silence_libtiff()
     image = _tiff_class()(io.BytesIO(data))
@@ -290,6 +290,8 @@ class _HeicRows:
 
 
 def _open_heic(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import heic_structure
+
     try:
         import pillow_heif
     except ImportError as cause:
