@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from numpy.typing import NDArray
+
+    class Rows(Protocol):
+        """A decoded picture whose rows can be had band by band; Pillow's images are such."""
+
+        @property
+        def size(self) -> tuple[int, int]:
+            """Width and height in pixels."""
+            ...
+
+        def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
+            """The pixels in ``(left, top, right, bottom)``."""
+            ...
+
 
 #: Most steps of a transform in a profile (``multiProcessElementsType``, ICC.1:2022). Profiles have
 #: a few; thousands take seconds to prepare.
 MAX_STEPS = 32
 #: Pixels of a band of rows: what is made of one takes a few megabytes.
 BAND_PIXELS = 1_000_000
-
-
-class Rows(Protocol):
-    """A decoded picture whose rows can be had band by band; Pillow's images are such."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        ...
-
-    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """The pixels in ``(left, top, right, bottom)``."""
-        ...
 
 
 def is_plain(image: Image.Image) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shelly_local.errors import CostlyImageError
 
@@ -36,8 +36,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-@dataclass(frozen=True, slots=True)
-class JpegStructure:
+class JpegStructure(NamedTuple):
     """A JPEG as its decoder gets it, and what decoding it takes.
 
     Attributes:
@@ -60,8 +59,7 @@ class JpegStructure:
     xmp: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     """What a frame header says: its marker and size, and the blocks of its components.
 
     Attributes:

@@ -49,7 +49,7 @@ _NOISE = bytes(range(1, 255)) * 16
 warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b", append=True)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class StoredPicture:
     """A picture, opened and not yet decoded.
 
