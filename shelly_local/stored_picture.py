@@ -225,7 +225,7 @@ def _open_tiff(data: bytes, label: str) -> StoredPicture:
     if photometric == _YCBCR or image.info.get("compression") not in _OWN_COMPRESSIONS:
         stored_bytes += _CONVERTED_BYTES
     width, height = image.size
-    block_pixels = min(structure.block_pixels, width * height)
+    block_pixels = structure.block_pixels
     if width * height > LARGE_TIFF and TiffRows.fit(tags):
         picture.image, picture.decoding_bytes = TiffRows(data, tags, _tiff_class()), 0
         block_pixels = 2 * (block_pixels + BAND_PIXELS)  # the rows before, and these

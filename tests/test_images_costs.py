@@ -111,6 +111,16 @@ def gif_with(blocks: bytes) -> bytes:
     return data[:start] + blocks + data[start:]
 
 
+def tiled(width: int, height: int, *, side: int, bits: int = 8) -> bytes:
+    """A deflated TIFF in square tiles, of which the data have only the beginning."""
+    tile = zlib.compress(bytes(side))
+    tags = {258: [bits], 259: [8], 262: [1], 277: [1], 322: [side], 323: [side]}
+    data = tiff(width, height, [tile] * (-(-width // side) * -(-height // side)), tags)
+    for strips, tiles in ((273, 324), (279, 325)):
+        data = data.replace(struct.pack("<2H", strips, 4), struct.pack("<2H", tiles, 4), 1)
+    return data
+
+
 def heic_of_overlapping_items() -> bytes:
     """A HEIC whose first item is made of its whole file, a thousand times."""
     data = bytearray(encoded(scene(), "HEIC"))
@@ -137,6 +147,7 @@ def heic_of_overlapping_items() -> bytes:
         (lambda: gif_with(b"\x21\xfe" + b"\1a" * 2_000_000 + b"\0"), "20,000 blocks before"),
         (lambda: gif_with(b"\1" * 4_000_000), "20,000 blocks before"),
         (lambda: deflated_tiff(32, 400_000, rows=1, bits=8), "400,000 strips or tiles"),
+        (lambda: tiled(32, 200_000, side=4000), "800,000,000 pixels in tiles"),
         (lambda: run_length_bmp(2000, 1999), "at most 4,194,304 are allowed so"),
         (heic_of_overlapping_items, "overlap"),
     ],
@@ -159,8 +170,9 @@ def test_a_structure_that_takes_long_is_refused_at_once(
         (lambda: deflated_tiff(8000, 10_000, rows=10_000, bits=32, sample_format=3), "33,"),
         (lambda: deflated_tiff(8000, 10_000, rows=10_000, bits=8, samples=3), "38,5"),
         (lambda: png(8000, 10_000, bits=8, colour=6), "60,7"),
+        (lambda: tiled(100, 100, side=12_000, bits=16), "9,3"),
     ],
-    ids=["WebP", "float TIFF in one strip", "TIFF in one strip", "RGBA PNG"],
+    ids=["WebP", "float TIFF in one strip", "TIFF in one strip", "RGBA PNG", "one tile"],
 )
 def test_what_cannot_be_reduced_while_decoding_has_a_lower_limit(
     make: Callable[[], bytes], most: str
