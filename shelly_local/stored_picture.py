@@ -30,8 +30,9 @@ _CORE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N
 _GREY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 # Bytes of a pixel while libwebp decodes: two canvases, its answer, and Pillow's picture.
 _WEBP_BYTES = 16
-# Bytes of a pixel while libheif decodes: planes of 8 or 16 bits, then RGB.
-_HEIC_BYTES, _DEEP_HEIC_BYTES = 4.75, 6.5
+# Bytes of a pixel while libheif decodes, to RGB: with colours at half the resolution, with
+# whole ones, for transparency besides; and how much more it is for more than 8 bits.
+_HEIC_BYTES, _WHOLE_HEIC_BYTES, _HEIC_ALPHA_BYTES, _DEEP_HEIC = 4.5, 8.75, 2.25, 1.65
 # Bytes of a pixel of a strip or tile, beside its own, where libtiff converts colours or has another
 # library decode it; these compressions take none.
 _CONVERTED_BYTES = 8
@@ -306,7 +307,9 @@ def _open_heic(data: bytes, label: str) -> StoredPicture:
     turned = 1
     if not heic_structure.is_turned(data):  # ISO/IEC 23008-12: the container's turn wins
         turned = orientation(info.get("exif"), info.get("xmp"))
-    each = _DEEP_HEIC_BYTES if info["bit_depth"] > 8 else _HEIC_BYTES
+    each = _HEIC_BYTES if info.get("chroma") in (None, 400, 420) else _WHOLE_HEIC_BYTES
+    each += _HEIC_ALPHA_BYTES if photo.has_alpha else 0
+    each *= _DEEP_HEIC if info["bit_depth"] > 8 else 1
     return StoredPicture(
         _HeicRows(photo), each, orientation=turned, profile=info.get("icc_profile")
     )
