@@ -121,6 +121,15 @@ def tiled(width: int, height: int, *, side: int, bits: int = 8) -> bytes:
     return data
 
 
+def jpeg_of_equal_names() -> bytes:
+    """A progressive JPEG of 64 megapixels whose components have all the same name."""
+    data = bytearray(encoded(Image.new("RGB", (64, 64)), "JPEG", progressive=True, subsampling=0))
+    frame = data.index(b"\xff\xc2")
+    data[frame + 5 : frame + 9] = struct.pack(">2H", 8000, 8000)
+    data[frame + 10 : frame + 19 : 3] = b"\1\1\1"
+    return bytes(data)
+
+
 def heic_of_overlapping_items() -> bytes:
     """A HEIC whose first item is made of its whole file, a thousand times."""
     data = bytearray(encoded(scene(), "HEIC"))
@@ -171,8 +180,9 @@ def test_a_structure_that_takes_long_is_refused_at_once(
         (lambda: deflated_tiff(8000, 10_000, rows=10_000, bits=8, samples=3), "38,5"),
         (lambda: png(8000, 10_000, bits=8, colour=6), "60,7"),
         (lambda: tiled(100, 100, side=12_000, bits=16), "9,3"),
+        (jpeg_of_equal_names, "43,2"),
     ],
-    ids=["WebP", "float TIFF in one strip", "TIFF in one strip", "RGBA PNG", "one tile"],
+    ids=["WebP", "float TIFF in one strip", "TIFF in one strip", "RGBA PNG", "one tile", "JPEG"],
 )
 def test_what_cannot_be_reduced_while_decoding_has_a_lower_limit(
     make: Callable[[], bytes], most: str
