@@ -137,12 +137,12 @@ def mosaic(side: int) -> bytes:
     return encoded(picture, "PNG")
 
 
-def heic(width: int, height: int) -> bytes:
-    """A HEIC photo; takes a while to encode."""
+def heic(width: int, height: int, *, chroma: int = 420) -> bytes:
+    """A HEIC photo, its colours at half the resolution or (444) whole; takes a while to encode."""
     import pillow_heif
 
     buffer = io.BytesIO()
-    pillow_heif.from_pillow(coloured(width, height)).save(buffer, quality=60)
+    pillow_heif.from_pillow(coloured(width, height)).save(buffer, quality=60, chroma=chroma)
     return buffer.getvalue()
 
 
@@ -167,10 +167,14 @@ ACCEPTED: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("JPEG of 1,990 segments", lambda: jpeg_of_segments(1990, 5200)),
     ("PNG, 16-bit RGBA, 60 megapixels", lambda: png(8000, 7500, bits=16, colour=6)),
     ("PNG, 16-bit grey, 80 megapixels", lambda: png(10_000, 8000, bits=16, colour=0)),
-    ("TIFF, RGB, 60 megapixels", lambda: deflated_tiff(8000, 7550, rows=8, bits=8, samples=3)),
+    ("TIFF, RGB, 80 megapixels", lambda: deflated_tiff(8000, 10_000, rows=8, bits=8, samples=3)),
     (
-        "TIFF, 32-bit floating point, 65 megapixels",
-        lambda: deflated_tiff(8000, 8160, rows=8, bits=32, sample_format=3),
+        "TIFF, RGB in one strip, 38 megapixels",
+        lambda: deflated_tiff(6000, 6400, rows=6400, bits=8, samples=3),
+    ),
+    (
+        "TIFF, 32-bit floating point, 80 megapixels",
+        lambda: deflated_tiff(8000, 10_000, rows=8, bits=32, sample_format=3),
     ),
     ("TIFF of 80,000 strips", lambda: deflated_tiff(1000, 80_000, rows=1, bits=8)),
     ("TIFF, damaged fax", lambda: damaged_fax(32, 300_000)),
@@ -178,5 +182,6 @@ ACCEPTED: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("BMP, run-length encoded", lambda: run_length_bmp(2000, 1040)),
     ("WebP, 16 megapixels", lambda: encoded(coloured(4096, 4080), "WEBP", quality=80, method=0)),
     ("HEIC, 48 megapixels", lambda: heic(8064, 6048)),
+    ("HEIC, full colour, 26 megapixels", lambda: heic(6200, 4200, chroma=444)),
     ("PNG of 1,600 faces", lambda: mosaic(32)),
 )

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-# Pixels of a band of rows: what is made of one takes a few megabytes.
-_BAND_PIXELS = 1_000_000
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from numpy.typing import NDArray
+
+    class Rows(Protocol):
+        """A decoded picture whose rows can be had band by band; Pillow's images are such."""
+
+        @property
+        def size(self) -> tuple[int, int]:
+            """Width and height in pixels."""
+            ...
+
+        def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
+            """The pixels in ``(left, top, right, bottom)``."""
+            ...
 
 
-class Rows(Protocol):
-    """A decoded picture whose rows can be had band by band; Pillow's images are such."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        ...
-
-    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """The pixels in ``(left, top, right, bottom)``."""
-        ...
+#: Most steps of a transform in a profile (``multiProcessElementsType``, ICC.1:2022). Profiles have
+#: a few; thousands take seconds to prepare.
+MAX_STEPS = 32
+#: Pixels of a band of rows: what is made of one takes a few megabytes.
+BAND_PIXELS = 1_000_000
 
 
 def is_plain(image: Image.Image) -> bool:
@@ -63,7 +70,7 @@ def plain(rows: Rows, factors: tuple[int, int] = (1, 1), *, inverted: bool = Fal
 
 def _bands(width: int, height: int, step: int) -> Iterator[tuple[int, int]]:
     """Top and bottom of bands of rows, in multiples of ``step`` rows but for the last."""
-    rows = max(_BAND_PIXELS // width // step, 1) * step
+    rows = max(BAND_PIXELS // width // step, 1) * step
     for top in range(0, height, rows):
         yield top, min(top + rows, height)
 
@@ -128,8 +135,8 @@ def _eight_bit(image: Image.Image, span: tuple[float, float], inverted: bool) ->
 
 
 def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """RGB in sRGB; a profile that is damaged or made for other channels is left out."""
-    if icc_profile and image.mode != "LAB":
+    """RGB in sRGB; a profile that is damaged, made for other channels or endless is left out."""
+    if icc_profile and image.mode != "LAB" and _steps(icc_profile) <= MAX_STEPS:
         from PIL import ImageCms  # here, as few photos need it and it loads slowly
 
         try:
@@ -148,3 +155,14 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
             pass
     return image.convert("RGB")
+
+
+def _steps(icc_profile: bytes) -> int:
+    """Steps of the longest transform in a profile that lists them one by one."""
+    most = 0
+    tags = min(int.from_bytes(icc_profile[128:132], "big"), len(icc_profile) // 12)
+    for entry in range(132, 132 + 12 * tags, 12):
+        start = int.from_bytes(icc_profile[entry + 4 : entry + 8], "big")
+        if icc_profile[start : start + 4] == b"mpet":
+            most = max(most, int.from_bytes(icc_profile[start + 12 : start + 16], "big"))
+    return most

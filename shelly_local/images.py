@@ -258,13 +258,12 @@ def _bytes_needed(picture: StoredPicture, wanted: int, *, whole: bool) -> int:
         whole: whether the answer is not reduced.
     """
     width, height = picture.size
-    each = picture.decoding_bytes
     factor = _factor(max(width, height), wanted)
+    converted = 0.0  # what the decoder needs besides is free again by then
     if factor > 1 or not picture.is_plain:
-        each += picture.plain_bytes / factor**2
-    if whole:
-        each += _ANSWER_BYTES
-    return round(each * width * height) + picture.other_bytes
+        converted = picture.plain_bytes / factor**2 * width * height
+    each = picture.decoding_bytes + (_ANSWER_BYTES if whole else 0)
+    return round(each * width * height + max(converted, picture.other_bytes))
 
 
 def _factor(old: int, new: int) -> int:

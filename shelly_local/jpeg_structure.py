@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shelly_local.errors import CostlyImageError
 
@@ -20,8 +20,11 @@ _REFINING_SECONDS, _SCAN_SECONDS, _ARITHMETIC_SECONDS = 60e-9, 10e-9, 500e-9
 # Bytes of a block of coefficients, which are kept for the whole picture if it has several scans.
 _BLOCK_BYTES = 128
 
-_SOS, _EOI, _COM, _APP0, _APP2, _APP14 = 0xDA, 0xD9, 0xFE, 0xE0, 0xE2, 0xEE
-_APPLICATION = range(0xE0, 0xF0)
+_SOS, _EOI, _COM = 0xDA, 0xD9, 0xFE
+_APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+# Segments that pixels do not depend on, but for colour profiles: neither JFIF's nor Adobe's.
+_NOTES = frozenset({*range(0xE0, 0xF0), _COM}) - {_APP0, _APP14}
+_EXIF, _XMP, _PROFILE = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -33,8 +36,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-@dataclass(frozen=True, slots=True)
-class JpegStructure:
+class JpegStructure(NamedTuple):
     """A JPEG as its decoder gets it, and what decoding it takes.
 
     Attributes:
@@ -57,13 +59,19 @@ class JpegStructure:
     xmp: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What a frame header says: its marker and size, and the blocks of its components by name."""
+class _Frame(NamedTuple):
+    """What a frame header says: its marker and size, and the blocks of its components.
+
+    Attributes:
+        components, all_blocks: number of components, and of their blocks together.
+        blocks: by the name of the component, which damaged files may use twice.
+    """
 
     marker: int
     width: int
     height: int
+    components: int
+    all_blocks: int
     blocks: dict[int, int]
 
 
@@ -78,30 +86,34 @@ def read_structure(data: bytes, label: str) -> JpegStructure:
         CostlyImageError: too many segments, or too many scans for so many pixels.
         ValueError: cut off or damaged before its first scan.
     """
-    kept = [data[:2]]
+    kept = []
     exif = xmp = None
     frame: _Frame | None = None
     position = 2
-    segments = 0
+    run = segments = 0  # the run of bytes that are kept
     while True:
-        marker, start, position = _segment(data, _MARKER, position)
+        before = position
+        marker, start, position = _segment(data, _MARKER, before)
         if marker is None:
             raise ValueError("no scan")
         segments = _count(segments, label)
+        if start > before:  # Pillow passes over what is no segment a byte at a time
+            kept.append(data[run:before])
+            run = start
         if marker == _SOS:
             break
-        body = data[start + 4 : position]
         if marker in _FRAMES:
-            frame = _frame(marker, body)
-        if body.startswith(b"Exif\0\0"):
-            exif = exif or body
-        elif body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
-            xmp = body
-        if _bears_on_pixels(marker, body):
-            kept.append(data[start:position])
-    first_scan = start
+            frame = _frame(marker, data[start + 4 : position])
+        elif marker in _NOTES and not (marker == _APP2 and data.startswith(_PROFILE, start + 4)):
+            if marker == _APP1 and data.startswith(_EXIF, start + 4):
+                exif = exif or data[start + 4 : position]
+            elif marker == _APP1 and data.startswith(_XMP, start + 4):
+                xmp = data[start + 4 : position]
+            kept.append(data[run:start])
+            run = position
+    kept.append(data[run:])
     seconds, scans, complete = 0.0, list[bytes](), False
-    several = frame is None or (len(data) > start + 4 and data[start + 4] < len(frame.blocks))
+    several = frame is None or (len(data) > start + 4 and data[start + 4] < frame.components)
     while marker is not None:
         if marker == _SOS:
             scans.append(data[start + 4 : position])
@@ -118,7 +130,6 @@ def read_structure(data: bytes, label: str) -> JpegStructure:
         marker, start, position = _segment(data, _MARKER_AFTER_SCAN, position)
         segments = _count(segments, label)
     several = several or (frame is not None and frame.marker in _PROGRESSIVE)
-    kept.append(data[first_scan:])
     if not complete:
         if start < len(data) or not _has_all_scans(frame, scans):
             raise ValueError("cut off between two scans")
@@ -128,7 +139,7 @@ def read_structure(data: bytes, label: str) -> JpegStructure:
         complete=complete,
         width=frame.width if frame else 0,
         height=frame.height if frame else 0,
-        coefficient_bytes=sum(frame.blocks.values()) * _BLOCK_BYTES if frame and several else 0,
+        coefficient_bytes=frame.all_blocks * _BLOCK_BYTES if frame and several else 0,
         reducible=frame is None or frame.marker not in _LOSSLESS,
         exif=exif,
         xmp=xmp,
@@ -140,8 +151,8 @@ def _segment(data: bytes, pattern: re.Pattern[bytes], position: int) -> tuple[in
     match = pattern.search(data, position)
     if match is None:
         return None, len(data), len(data)
-    start, end = match.end() - 2, match.end()
-    marker = data[end - 1]
+    end = match.end()
+    start, marker = end - 2, data[end - 1]
     if marker in _BARE:
         return marker, start, end
     length = int.from_bytes(data[end : end + 2], "big")
@@ -165,8 +176,9 @@ def _frame(marker: int, body: bytes) -> _Frame:
     most_across = max((across for _, across, _ in samplings), default=1) or 1
     most_down = max((down for _, _, down in samplings), default=1) or 1
     columns, rows = -(-width // (8 * most_across)), -(-height // (8 * most_down))
-    blocks = {name: columns * across * rows * down for name, across, down in samplings}
-    return _Frame(marker, width, height, blocks)
+    counts = [(name, columns * across * rows * down) for name, across, down in samplings]
+    all_blocks = sum(count for _, count in counts)
+    return _Frame(marker, width, height, len(counts), all_blocks, dict(counts))
 
 
 def _scan_seconds(frame: _Frame | None, header: bytes) -> float:
@@ -196,10 +208,3 @@ def _has_all_scans(frame: _Frame | None, scans: list[bytes]) -> bool:
             for index in range(first, last + 1):
                 exact[name, index] = low == 0
     return all(exact.values())
-
-
-def _bears_on_pixels(marker: int, body: bytes) -> bool:
-    """Whether colours depend on a segment: JFIF, Adobe's, ICC profiles and all that is no note."""
-    if marker == _APP2:
-        return body.startswith(b"ICC_PROFILE\0")
-    return marker in (_APP0, _APP14) or (marker != _COM and marker not in _APPLICATION)

@@ -16,10 +16,10 @@ MAX_FILE_BYTES = 10 * 1024 * 1024
 #: The formats, as error messages name them.
 SUPPORTED_FORMATS = "JPEG, PNG, GIF, TIFF, WebP, BMP and HEIC"
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_ADDRESS = r"[A-Za-z][A-Za-z0-9+.-]+://"
 #: Letters from which on a path without a dot is more likely to be a picture in base64.
 _BASE64_LETTERS = 200
-_BASE64 = re.compile(rf"[A-Za-z0-9+/_\s-]{{{_BASE64_LETTERS},}}=*\s*")
+_BASE64 = r"[A-Za-z0-9+/_=\s-]+"
 
 
 def read_source(source: object) -> tuple[bytes, str]:
@@ -44,7 +44,8 @@ def read_source(source: object) -> tuple[bytes, str]:
                 data = view.tobytes()
         elif isinstance(source, str | os.PathLike):
             name = os.fsdecode(source)
-            _check_path(name)
+            if not name:
+                raise ImageUnreadableError("The path of the photo is empty.")
             path = Path(name)
             label = f"The file {path.name or str(path)!r}"
             status = path.stat()
@@ -67,6 +68,8 @@ def read_source(source: object) -> tuple[bytes, str]:
                 f"source must be bytes, a path or a binary file object, got {type(source).__name__}"
             )
     except (OSError, ValueError) as cause:
+        if isinstance(source, str):
+            _check_path(source)
         reason = getattr(cause, "strerror", None) or str(cause)
         raise ImageUnreadableError(f"{label} cannot be read: {reason}.") from cause
     if len(data) > MAX_FILE_BYTES:
@@ -78,13 +81,11 @@ def read_source(source: object) -> tuple[bytes, str]:
 
 def _check_path(name: str) -> None:
     """Tell what is no path from a file that is missing."""
-    if not name:
-        raise ImageUnreadableError("The path of the photo is empty.")
     if name[:5].lower() == "data:":
         what, instead = "a data URL", "decode it and give its bytes"
-    elif _ADDRESS.match(name):
+    elif re.match(_ADDRESS, name):
         what, instead = "an address", "download it first and give the file or its bytes"
-    elif _BASE64.fullmatch(name):
+    elif len(name) > _BASE64_LETTERS and re.fullmatch(_BASE64, name):
         what, instead = "text in base64", "decode it and give its bytes"
     else:
         return

@@ -11,14 +11,8 @@ from typing import Any
 
 from PIL import Image, ImageFile
 
-from shelly_local import (
-    gif_structure,
-    heic_structure,
-    jpeg_structure,
-    png_structure,
-    tiff_structure,
-)
-from shelly_local.colour import is_plain
+from shelly_local import jpeg_structure
+from shelly_local.colour import BAND_PIXELS, is_plain
 from shelly_local.errors import CostlyImageError, MissingFormatError, TooManyPixelsError
 from shelly_local.orientation import UPRIGHT, orientation
 
@@ -27,6 +21,8 @@ from shelly_local.orientation import UPRIGHT, orientation
 MAX_RLE_PIXELS = 4_000_000
 #: Most bytes of the same: runs may also be empty.
 MAX_RLE_BYTES = 4 * 1024 * 1024
+#: Pixels of a TIFF from which on it is decoded in bands, if it is in strips.
+LARGE_TIFF = 20_000_000
 _RLE_COMPRESSIONS = frozenset({1, 2})
 
 # Bytes of a pixel in Pillow's memory by mode, where it is not four.
@@ -34,8 +30,9 @@ _CORE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N
 _GREY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 # Bytes of a pixel while libwebp decodes: two canvases, its answer, and Pillow's picture.
 _WEBP_BYTES = 16
-# Bytes of a pixel while libheif decodes: planes of 8 or 16 bits, then RGB.
-_HEIC_BYTES, _DEEP_HEIC_BYTES = 4.75, 6.5
+# Bytes of a pixel while libheif decodes, to RGB: with colours at half the resolution, with
+# whole ones, for transparency besides; and how much more it is for more than 8 bits.
+_HEIC_BYTES, _WHOLE_HEIC_BYTES, _HEIC_ALPHA_BYTES, _DEEP_HEIC = 4.5, 8.75, 2.25, 1.65
 # Bytes of a pixel of a strip or tile, beside its own, where libtiff converts colours or has another
 # library decode it; these compressions take none.
 _CONVERTED_BYTES = 8
@@ -53,7 +50,7 @@ _NOISE = bytes(range(1, 255)) * 16
 warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b", append=True)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class StoredPicture:
     """A picture, opened and not yet decoded.
 
@@ -165,6 +162,8 @@ def _open_jpeg(data: bytes, label: str) -> StoredPicture:
 
 
 def _open_png(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import png_structure  # here, as most photos are JPEGs
+
     structure = png_structure.read_structure(data, label)
     image = Image.open(io.BytesIO(structure.data), formats=("PNG",))
     return StoredPicture(
@@ -176,6 +175,8 @@ def _open_png(data: bytes, label: str) -> StoredPicture:
 
 
 def _open_gif(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import gif_structure
+
     gif_structure.check_structure(data, label)
     image = Image.open(io.BytesIO(data), formats=("GIF",))
     return StoredPicture(image, _core_bytes(image))
@@ -206,22 +207,32 @@ def _open_webp(data: bytes, label: str) -> StoredPicture:
 
 
 def _open_tiff(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import tiff_structure
+    from shelly_local.tiff_rows import TiffRows
+
     structure = tiff_structure.read_structure(data, label)
     _silence_libtiff()
     image = _tiff_class()(io.BytesIO(data))
-    stored_bytes = structure.pixel_bytes
-    photometric = image.tag_v2.get(_PHOTOMETRIC)
-    if photometric == _YCBCR or image.info.get("compression") not in _OWN_COMPRESSIONS:
-        stored_bytes += _CONVERTED_BYTES
-    turned, xmp = image.tag_v2.get(_ORIENTATION), image.info.get("xmp")
-    return StoredPicture(
+    tags = image.tag_v2
+    photometric, turned, xmp = tags.get(_PHOTOMETRIC), tags.get(_ORIENTATION), image.info.get("xmp")
+    picture = StoredPicture(
         image,
         _core_bytes(image),
-        round(stored_bytes * min(structure.block_pixels, image.size[0] * image.size[1])),
-        turned if turned in UPRIGHT else orientation(None, xmp if turned is None else None),
-        image.info.get("icc_profile"),
+        orientation=turned if turned in UPRIGHT else orientation(None, None if turned else xmp),
+        profile=image.info.get("icc_profile"),
         inverted=photometric == _WHITE_IS_ZERO,
     )
+    stored_bytes = structure.pixel_bytes
+    if photometric == _YCBCR or image.info.get("compression") not in _OWN_COMPRESSIONS:
+        stored_bytes += _CONVERTED_BYTES
+    width, height = image.size
+    block_pixels = structure.block_pixels
+    if width * height > LARGE_TIFF and TiffRows.fit(tags):
+        picture.image, picture.decoding_bytes = TiffRows(data, tags, _tiff_class()), 0
+        block_pixels = 2 * (block_pixels + BAND_PIXELS)  # the rows before, and these
+        stored_bytes += _core_bytes(image)
+    picture.other_bytes = round(stored_bytes * block_pixels)
+    return picture
 
 
 @functools.cache
@@ -280,6 +291,8 @@ class _HeicRows:
 
 
 def _open_heic(data: bytes, label: str) -> StoredPicture:
+    from shelly_local import heic_structure
+
     try:
         import pillow_heif
     except ImportError as cause:
@@ -294,7 +307,9 @@ def _open_heic(data: bytes, label: str) -> StoredPicture:
     turned = 1
     if not heic_structure.is_turned(data):  # ISO/IEC 23008-12: the container's turn wins
         turned = orientation(info.get("exif"), info.get("xmp"))
-    each = _DEEP_HEIC_BYTES if info["bit_depth"] > 8 else _HEIC_BYTES
+    each = _HEIC_BYTES if info.get("chroma") in (None, 400, 420) else _WHOLE_HEIC_BYTES
+    each += _HEIC_ALPHA_BYTES if photo.has_alpha else 0
+    each *= _DEEP_HEIC if info["bit_depth"] > 8 else 1
     return StoredPicture(
         _HeicRows(photo), each, orientation=turned, profile=info.get("icc_profile")
     )

@@ -14,6 +14,8 @@ MAX_ENTRIES = 1000
 #: Most strips or tiles: each row a strip of its own at 65,535 rows, tiles of 64 pixels at 80
 #: megapixels four times over.
 MAX_BLOCKS = 80_000
+#: Most pixels of all tiles together, which may reach beyond the picture.
+MAX_TILED_PIXELS = 160_000_000
 #: Most fractions in an entry, each of which becomes an object in Python.
 MAX_FRACTIONS = 10_000
 
@@ -37,7 +39,7 @@ class TiffStructure:
     """What decoding a TIFF takes, by its directory.
 
     Attributes:
-        block_pixels: pixels of a strip or tile, at most those of the picture.
+        block_pixels: pixels of a strip or tile.
         pixel_bytes: bytes of a pixel as it is stored, before compression.
     """
 
@@ -80,7 +82,14 @@ def read_structure(data: bytes, label: str) -> TiffStructure:
         raise ValueError("progressive JPEG in TIFF")
     width, height = values.get(_WIDTH, 0), values.get(_LENGTH, 0)
     if _TILE_WIDTH in values:
-        block = values[_TILE_WIDTH] * values.get(_TILE_LENGTH, 0)
+        across, down = values[_TILE_WIDTH], values.get(_TILE_LENGTH, 0)
+        block = across * down
+        in_tiles = -(-width // max(across, 1)) * -(-height // max(down, 1)) * block
+        if in_tiles > MAX_TILED_PIXELS:
+            raise CostlyImageError(
+                f"{label} is a TIFF of {in_tiles:,} pixels in tiles that are larger than the"
+                f" picture; at most {MAX_TILED_PIXELS:,} are allowed."
+            )
     else:
         block = width * min(values.get(_ROWS, height), height)
     samples = max(values.get(_SAMPLES, 1), 1)
