@@ -48,9 +48,7 @@ _TEMPLATES = tuple(
 MOST_MOVED = 0.5
 
 
-def steady(
-    session: InferenceSession, pixels: NDArray[np.uint8], face: Face
-) -> tuple[Face, float]:
+def steady(session: InferenceSession, pixels: NDArray[np.uint8], face: Face) -> tuple[Face, float]:
     """The same face with landmarks that hardly depend on how it was found.
 
     Args:
