@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--side", type=int, metavar="N",
         help="reduce portraits to N pixels (default: as they are)")  # fmt: skip
     add("--share", type=float, default=1.0, metavar="SHARE",
-        help="of the picture's longer side that the portrait fills (default: %(default)s)")  # fmt: skip
+        help="of the picture's longer side that portraits fill (default: %(default)s)")  # fmt: skip
     add("--detection", choices=DETECTIONS, default=DETECTIONS[0], help="(default: %(default)s)")
     add("--seed", type=int, default=0, help="(default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="write the results here")

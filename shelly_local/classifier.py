@@ -17,7 +17,7 @@ from shelly_local.faces import PROMINENT_SIDE, FaceDetector, Seen, is_prominent
 from shelly_local.images import Photo, decode, read
 from shelly_local.model import EmotionModel
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
-from shelly_local.turned import count_sure, likely_turn, turned, turned_back
+from shelly_local.turned import is_better, likely_turn, turned, turned_back
 
 #: Longer side, in pixels, to which photos are reduced for the search for faces. A face of
 #: 2.5 % of it has 32 pixels there, enough for its expression; more would only cost time.
@@ -92,8 +92,9 @@ class EmotionClassifier:
             photo: the bytes of a picture file, a path to one, or a binary file object.
 
         Returns:
-            Boxes and landmarks in pixels of the upright photo. A photo without a face
-            has an empty tuple of faces; that is no error.
+            Boxes and landmarks in pixels of the photo as its EXIF turns it, also where its
+            faces lie on their side or upside down. A photo without a face has an empty tuple
+            of faces; that is no error.
 
         Raises:
             ImageError: the picture cannot be read or is outside the limits of ``images``.
@@ -158,6 +159,9 @@ def find_faces(
 ) -> tuple[Photo, list[Face]]:
     """A photo, decoded as finely as its faces need, and the faces in it, largest first.
 
+    Where most faces are in doubt or there is none, they are looked for in the other quarter
+    turns of the photo as well.
+
     Args:
         detector: which finds them.
         photo: see ``EmotionClassifier.classify``.
@@ -177,7 +181,7 @@ def find_faces(
     turns = likely_turn(detector, decoded.pixels, seen)
     if turns:
         other, seen_turned = _search(detector, photo, decoded, large_first=large_first, turns=turns)
-        if count_sure(seen_turned) > count_sure(seen):
+        if is_better(seen_turned, seen):
             height, width = other.pixels.shape[:2]
             return other, [turned_back(face, turns, width, height) for face, _ in seen_turned]
     return decoded, [face for face, _ in seen]

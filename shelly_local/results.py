@@ -48,13 +48,13 @@ class Scores(dict[str, float]):
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A detected face, in pixels of the upright photo.
+    """A detected face, in pixels of the photo as it is shown, which its EXIF turns.
 
     Attributes:
         box: ``(x0, y0, x1, y1)``; may reach past the edge of the photo.
         landmarks: five ``(x, y)``: left eye, right eye, nose, left and right mouth
-            corner, left and right as the viewer sees them; or none, from a cloud that
-            gives none.
+            corner, left and right as the viewer sees them once the face is the right side
+            up; or none, from a cloud that gives none.
         confidence: the detector's probability that this is a face, 0 to 1.
 
     Raises:

@@ -1,9 +1,9 @@
 """Photos shown on their side or upside down, without a word of it in their EXIF.
 
 MTCNN knows upright faces only. Of a face that stands on its head it makes another one, with a
-mouth for eyes: too narrow for its box, and O-Net, asked again, doubts it. Where no face is beyond
-doubt, the photo is looked at once more in each quarter turn; only a face beyond doubt there
-makes it a turned photo.
+mouth for eyes: narrow for its box, askew, and doubted by O-Net when asked again. Where most faces
+are in doubt, and where there is none, the photo is looked at once more in each quarter turn. What
+remains in doubt there as well is answered as the photo is shown.
 """
 
 from __future__ import annotations
@@ -18,35 +18,22 @@ from numpy.typing import NDArray
 from shelly_local.faces import FaceDetector, Seen, reduced
 from shelly_local.results import Face, Point
 
-#: A face is beyond doubt from these on: O-Net's probability in the windows of its steadied
-#: landmarks, the distance of its eyes as a share of the box's width, and up to this angle to the
-#: vertical, in degrees, from which on a quarter turn brings it nearer.
-SURE_PROBABILITY, SURE_EYES, SURE_DEGREES = 0.9, 0.4, 60.0
+#: O-Net's probability, in the windows of its steadied landmarks, from which on a face is beyond
+#: doubt as the photo is shown, and from which on one is believed in another turn.
+BEYOND_DOUBT, BELIEVED = 0.98, 0.9
+#: Least distance of the eyes, as a share of the box's width, and largest angle to the vertical, in
+#: degrees, of such a face.
+LEAST_EYES, MOST_DEGREES = 0.42, 25.0
 #: Side of the square around a small doubtful face that is looked at in each turn, in sides of its
 #: box: what MTCNN takes for a face may be a part of one, or twice as large.
 SURROUNDINGS = 3.0
-
-
-def is_sure(seen: Seen) -> bool:
-    """Whether a face is beyond doubt the right side up."""
-    face, probability = seen
-    left_eye, right_eye, _, left_mouth, right_mouth = (complex(*p) for p in face.landmarks)
-    eyes = abs(right_eye - left_eye) / (face.box[2] - face.box[0])
-    down = (left_mouth + right_mouth) - (left_eye + right_eye)
-    degrees = math.degrees(math.atan2(abs(down.real), down.imag))
-    return probability >= SURE_PROBABILITY and eyes >= SURE_EYES and degrees <= SURE_DEGREES
-
-
-def count_sure(faces: Sequence[Seen]) -> int:
-    """How many of the faces are beyond doubt the right side up."""
-    return sum(map(is_sure, faces))
 
 
 def likely_turn(detector: FaceDetector, pixels: NDArray[np.uint8], faces: Sequence[Seen]) -> int:
     """How a photo may have to be turned to be the right side up.
 
     Costs nothing where half of the faces are beyond doubt; otherwise a few searches for large
-    faces in a reduced picture.
+    faces in reduced pictures.
 
     Args:
         detector: which found them.
@@ -56,20 +43,32 @@ def likely_turn(detector: FaceDetector, pixels: NDArray[np.uint8], faces: Sequen
     Returns:
         Quarter turns anticlockwise, 1 to 3; 0 if the photo is to stay as it is.
     """
-    doubted = [face for face, _ in (seen for seen in faces if not is_sure(seen))]
+    doubted = [seen[0] for seen in faces if not _is_upright(seen, BEYOND_DOUBT)]
     if faces and 2 * len(doubted) <= len(faces):
         return 0
-    best, probability = 0, 0.0
+    best = 0
+    highest = max((seen[1] for seen in faces if _is_upright(seen, BELIEVED)), default=0.0)
     for part in _parts(pixels, doubted):
         small, _ = reduced(part)
         for turns in (1, 2, 3):
             view = turned(small, turns)
             for seen in detector.examined(view, detector.detect_prominent(view)):
-                if is_sure(seen) and seen[1] > probability:
-                    best, probability = turns, seen[1]
+                if seen[1] > highest and _is_upright(seen, BELIEVED):
+                    best, highest = turns, seen[1]
         if best:
             break
     return best
+
+
+def is_better(found: Sequence[Seen], shown: Sequence[Seen]) -> bool:
+    """Whether the faces found in another turn say that it is the right one.
+
+    Args:
+        found: in that turn of the whole photo.
+        shown: found in the photo as it is shown.
+    """
+    believed = sum(_is_upright(seen, BELIEVED) for seen in found)
+    return believed > sum(_is_upright(seen, BEYOND_DOUBT) for seen in shown)
 
 
 def turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
@@ -104,6 +103,16 @@ def turned_back(face: Face, turns: int, width: int, height: int) -> Face:
         box=(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)),
         landmarks=tuple(back(x, y) for x, y in face.landmarks),
     )
+
+
+def _is_upright(seen: Seen, least: float) -> bool:
+    """Whether a face is the right side up, by O-Net's probability and by its landmarks."""
+    face, probability = seen
+    left_eye, right_eye, _, left_mouth, right_mouth = (complex(*p) for p in face.landmarks)
+    eyes = abs(right_eye - left_eye) / (face.box[2] - face.box[0])
+    down = left_mouth + right_mouth - left_eye - right_eye
+    degrees = math.degrees(math.atan2(abs(down.real), down.imag))
+    return probability >= least and eyes >= LEAST_EYES and degrees <= MOST_DEGREES
 
 
 def _parts(pixels: NDArray[np.uint8], doubted: Sequence[Face]) -> list[NDArray[np.uint8]]:
