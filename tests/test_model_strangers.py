@@ -144,6 +144,7 @@ def test_a_side_that_the_network_has_not_is_refused(tmp_path: Path) -> None:
         ("template", [[0, 0], [1e300, 0], [0, 1], [0, 2], [1, 1]]), ("template", "five"),
         ("template", [[0.3, 0.4], [0.7]]), ("weights", []), ("weights", {"emotion": 3}),
     ],
+    ids=lambda value: f"{value!r:.20}",
 )  # fmt: skip
 def test_entries_of_other_types_are_refused(tmp_path: Path, name: str, value: Any) -> None:
     folder = write(tmp_path / "model", **{name: value})
