@@ -7,6 +7,7 @@ Each is classified in a process of its own, alone and four at once.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -91,8 +92,17 @@ def _classify(at_once: int) -> Cost:
 
 def main() -> None:
     """Print the section, or one measurement for ``picture_cost``."""
-    if len(sys.argv) > 1:
-        cost = _classify(int(sys.argv[1]))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.input_costs", description=__doc__)
+    parser.add_argument(
+        "at_once",
+        metavar="N",
+        nargs="?",
+        type=int,
+        help="measure one picture from standard input, N at once (default: print all tables)",
+    )
+    arguments = parser.parse_args()
+    if arguments.at_once is not None:
+        cost = _classify(arguments.at_once)
         print(json.dumps([cost.megabytes, cost.seconds]))
         return
     for name, make in PARTS:

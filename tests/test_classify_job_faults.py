@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+import shelly_local.batch.run
+from shelly_local.batch.job import JobFolder
 from shelly_local.classifier import EmotionClassifier
 from shelly_local.cli import main
 from shelly_local.custom.locks import try_lock
+from shelly_local.output import OutputError
+from shelly_local.photo_files import named_photo
 from shelly_local.results import PhotoEmotions
 from tests.test_classify_jobs import COUNT, album, records, run, whole
 
@@ -131,3 +136,78 @@ def test_inputs_and_folders_are_not_overwritten(
     assert main(["classify", "--list", str(tmp_path / "none.txt")]) == 1
     assert "cannot read the list" in capsys.readouterr().err
     assert list((tmp_path / "folder.jsonl").iterdir()) == []
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from shelly_local.batch.job import JobFolder
+from shelly_local.photo_files import named_photo
+
+target = Path(sys.argv[1])
+clear = JobFolder.clear
+
+def clear_slowly(self):
+    print("clearing", flush=True)
+    sys.stdin.readline()
+    clear(self)
+
+with JobFolder(target) as folder:
+    job = folder.begin([named_photo("a.jpg")], {}, ("x",), model=None, batch=None, restart=False)
+    (folder.path / "job.json").unlink()  # as at the end of a job
+    JobFolder.clear = clear_slowly
+print("done", flush=True)
+"""
+
+
+def test_a_job_that_clears_up_still_holds_its_lock(tmp_path: Path) -> None:
+    target = tmp_path / "moods.jsonl"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(target)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert holder.stdin
+    assert holder.stdout
+    assert holder.stdout.readline() == "clearing\n"
+    with pytest.raises(OutputError, match="another process is writing"), JobFolder(target):
+        pass
+    holder.stdin.write("\n")
+    holder.stdin.close()
+    assert holder.stdout.readline() == "done\n"
+    assert holder.wait(30) == 0
+    assert not (tmp_path / "moods.jsonl.parts").exists()
+    with JobFolder(target) as folder:
+        job = folder.begin(
+            [named_photo("b.jpg")], {}, ("x",), model=None, batch=None, restart=False
+        )
+        assert [photo.name for photo in job.inputs(0)] == ["b.jpg"]
+
+
+def test_a_lock_of_a_file_that_is_gone_is_none(tmp_path: Path) -> None:
+    held = try_lock(tmp_path / "lock")
+    assert held
+    assert held.is_in_place()
+    held.remove()
+    assert not held.is_in_place()
+    other = try_lock(tmp_path / "lock")
+    assert other
+    assert other.is_in_place()
+    other.release()
+    held.release()
+
+
+def test_an_engine_that_leaves_out_a_photo(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    lines = shelly_local.batch.run._lines
+    monkeypatch.setattr(
+        shelly_local.batch.run, "_lines", lambda *given: (yield from list(lines(*given))[:-1])
+    )
+    output = tmp_path / "moods.jsonl"
+    assert main(["classify", str(album), "--output", str(output)]) == 1
+    assert "were answered" in capsys.readouterr().err
+    assert not output.exists()
+    monkeypatch.undo()
+    main(["classify", str(album), "--output", str(output)])
+    assert len(records(output)) == COUNT

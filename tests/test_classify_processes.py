@@ -114,7 +114,7 @@ def test_a_photo_that_kills_costs_itself_alone(deadly: tuple[int, ...], photos: 
     """As a machine does that is short of memory, or a fault in a decoder."""
     photos.restore(29)
     for number in deadly:
-        Image.new("RGB", (8000, 8000), "teal").save(photos.photos[number], "PNG")
+        Image.new("RGB", (7000, 7000), "teal").save(photos.photos[number], "PNG")
     process = start(*photos.command("--workers", "2", "--batch", "4"))
     killed = []
 

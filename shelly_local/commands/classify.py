@@ -146,14 +146,14 @@ def execute(arguments: argparse.Namespace) -> int:
         exit_code = _one_by_one(arguments, list(inputs), settings)
     if passed_by:
         kinds = ", ".join(f"{kind} {count}" for kind, count in passed_by.most_common(5))
-        complain(f"{passed_by.total()} files in folders are no pictures by their names: {kinds}")
+        complain(f"passed by, as no pictures by their names: {passed_by.total()} ({kinds})")
     return exit_code
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
     if not arguments.paths and arguments.list is None:
         arguments.usage_error("give a PATH, or a list of them with --list FILE")
-    if "" in (*arguments.paths, arguments.list, arguments.output and str(arguments.output)):
+    if "" in (*arguments.paths, arguments.list) or arguments.output == Path():
         arguments.usage_error("a path is empty (''); is a variable of your script not set?")
     if [*arguments.paths, arguments.list].count(STANDARD_INPUT) > 1:
         arguments.usage_error("standard input (-) can be read only once")

@@ -71,7 +71,7 @@ def output_kind(arguments: argparse.Namespace) -> str:
     if arguments.json:
         return "jsonl"
     output: Path | None = arguments.output
-    if output is None or (output.exists() and not output.is_file()):
+    if output is None or (output.exists() and not (output.is_file() or output.is_dir())):
         return "table"
     kind = KINDS.get(output.suffix.lower())
     if kind is None:
