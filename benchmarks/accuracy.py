@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 from shelly_local.errors import ImageError, ShellyError
-from shelly_local.images import decode
 from shelly_local.results import CLASSES, PhotoEmotions
+from shelly_local.vision.images import decode
 
 from .contenders import Budget, Entry
 from .data import LabelledData, Picture

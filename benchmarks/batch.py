@@ -23,10 +23,10 @@ from typing import Any
 from tqdm import tqdm
 
 from shelly_local import __version__
+from shelly_local.batch.inputs import find_photos
 from shelly_local.batch.run import ENGINES
+from shelly_local.batch.writers import complain
 from shelly_local.errors import ShellyError
-from shelly_local.output import complain
-from shelly_local.photo_files import find_photos
 
 from .results import processor, write
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shelly_local.batch.inputs import PICTURE_SUFFIXES
 from shelly_local.errors import ImageUnreadableError, ShellyError
-from shelly_local.images import MAX_FILE_BYTES
-from shelly_local.photo_files import PICTURE_SUFFIXES
 from shelly_local.results import CLASSES
+from shelly_local.vision.images import MAX_FILE_BYTES
 
 #: Other words for the classes, as published data sets name their folders.
 SYNONYMS: Mapping[str, str] = {

@@ -7,8 +7,8 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from shelly_local.batch.side_by_side import lines_side_by_side
-from shelly_local.photo_files import named_photo
+from shelly_local.batch.inputs import named_photo
+from shelly_local.batch.processes import lines_side_by_side
 
 #: Rows per process that are not counted at the beginning, while processes start and what is
 #: handed over ahead piles up; that are counted; and during which there must be more to do.

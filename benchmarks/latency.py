@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from shelly_local.errors import ImageUnreadableError, ShellyError
-from shelly_local.images import decode
+from shelly_local.vision.images import decode
 
 from . import processes
 from .accuracy import CHECK_SIDE, Report, message_counts

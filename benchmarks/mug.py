@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from benchmarks.results import processor
-from shelly_local.model import EmotionModel
+from shelly_local.vision.model import EmotionModel
 from training import crops, export
 from training.dataset import Frame
 from training.distributed import join

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shelly_local.batch.writers import complain
 from shelly_local.errors import ShellyError
-from shelly_local.output import complain
 
 from . import contents, cost, glance, report, results, runs
 from .data_sets import FER_LABELS, FRAME_RULES, KINDS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from shelly_local.output import OutputError
+from shelly_local.batch.writers import OutputError
 
 from . import blocks, contents, cost, glance, plots, results
 from .blocks import Block, Heading, Plot, Table, Text

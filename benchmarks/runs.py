@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from shelly_local.output import complain
+from shelly_local.batch.writers import complain
 
 from . import accuracy as accuracies
 from . import contents, data_sets, processes, results

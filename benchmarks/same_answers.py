@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from shelly_local.classifier import EmotionClassifier
+from shelly_local.batch.inputs import PICTURE_SUFFIXES
 from shelly_local.errors import ImageError
-from shelly_local.photo_files import PICTURE_SUFFIXES
 from shelly_local.results import FaceEmotion
+from shelly_local.vision.classifier import EmotionClassifier
 
 #: Largest difference of a probability that counts as the same answer.
 TOLERANCE = 0.02

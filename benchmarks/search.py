@@ -21,13 +21,13 @@ import numpy as np
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from shelly_local import faces as detection
-from shelly_local.classifier import DETECTION_SIDE, find_faces
+from shelly_local.batch.inputs import find_photos
+from shelly_local.batch.writers import complain
 from shelly_local.errors import ImageError, ShellyError
-from shelly_local.faces import FaceDetector
-from shelly_local.images import decode
-from shelly_local.output import complain
-from shelly_local.photo_files import find_photos
+from shelly_local.vision import detector as detection
+from shelly_local.vision.classifier import DETECTION_SIDE, find_faces
+from shelly_local.vision.detector import FaceDetector
+from shelly_local.vision.images import decode
 
 from .results import write
 

@@ -27,8 +27,8 @@ import numpy as np
 from tqdm import tqdm
 
 from shelly_local import EmotionClassifier, __version__
+from shelly_local.batch.writers import complain
 from shelly_local.errors import ShellyError
-from shelly_local.output import complain
 
 from . import endurance, folder_job, footprint, same_answers
 from .peers import open_peer

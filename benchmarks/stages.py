@@ -17,8 +17,9 @@ from typing import Any
 
 from PIL import Image
 
-from shelly_local import area, classifier, images
-from shelly_local.classifier import EmotionClassifier
+from shelly_local.vision import classifier, images
+from shelly_local.vision import sampling as area
+from shelly_local.vision.classifier import EmotionClassifier
 
 #: Least side, in pixels, of the floor's decoding: MTCNN needs faces of 48 pixels, which are
 #: 7.5 % of it. libjpeg halves the size as often as it stays above.

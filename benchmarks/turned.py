@@ -19,13 +19,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from shelly_local.classifier import DETECTIONS, EmotionClassifier
+from shelly_local.batch.inputs import find_photos
+from shelly_local.batch.writers import complain
 from shelly_local.errors import ShellyError
-from shelly_local.images import decode
-from shelly_local.output import complain
-from shelly_local.photo_files import find_photos
 from shelly_local.results import PhotoEmotions
-from shelly_local.turned import turned_back
+from shelly_local.vision.classifier import DETECTIONS, EmotionClassifier
+from shelly_local.vision.images import decode
+from shelly_local.vision.turned import turned_back
 
 from .results import write
 from .search import ground

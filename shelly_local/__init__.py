@@ -16,10 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shelly_local.classifier import EmotionClassifier
     from shelly_local.errors import ImageError, ShellyError
     from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
-    from shelly_local.visual_recognition import VisualRecognition
+    from shelly_local.vision.classifier import EmotionClassifier
+    from shelly_local.watson.client import VisualRecognition
 
 # ONNX Runtime (1.32 on Linux) reports its use to its maker unless told otherwise before it starts,
 # and keeps an id of the machine for that. Nothing here calls anybody unless its user chose to.
@@ -39,13 +39,13 @@ __all__ = [
 
 _HOMES = {
     "CLASSES": "shelly_local.results",
-    "EmotionClassifier": "shelly_local.classifier",
+    "EmotionClassifier": "shelly_local.vision.classifier",
     "Face": "shelly_local.results",
     "FaceEmotion": "shelly_local.results",
     "ImageError": "shelly_local.errors",
     "PhotoEmotions": "shelly_local.results",
     "ShellyError": "shelly_local.errors",
-    "VisualRecognition": "shelly_local.visual_recognition",
+    "VisualRecognition": "shelly_local.watson.client",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from shelly_local.cli import main
+from shelly_local.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

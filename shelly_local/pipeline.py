@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
-from shelly_local.classifier import Analysis, EmotionClassifier
 from shelly_local.errors import ImageError
+from shelly_local.vision.classifier import Analysis, EmotionClassifier
 
 #: Photos in work or waiting per thread: keeps every thread busy while one photo takes long,
 #: and memory small however many photos there are.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shelly_local.classifier import EmotionClassifier
+from shelly_local.vision.classifier import EmotionClassifier
 from tests.browser_video import write_video
 from webapp import Classifier, create_app
 from webapp.server import addresses, create_server

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
-from shelly_local.classifier import EmotionClassifier
+from shelly_local.vision.classifier import EmotionClassifier
 from tests.browser_fixtures import ARGUMENTS, BROWSERS, Server
 from tests.browser_video import write_video
 

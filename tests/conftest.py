@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from shelly_local.classifier import EmotionClassifier
+from shelly_local.vision.classifier import EmotionClassifier
 from tests.browser_fixtures import browser, open_page, page, serve, server_url
 from tests.cloud_fixtures import open_at
 
 #: Fixtures of the tests of the browser and of clouds, here for all of these to find.
 __all__ = ["browser", "open_at", "open_page", "page", "serve", "server_url"]
 
-PICTURES = Path(__file__).parent / "pictures"
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "tests" / "pictures"
 PORTRAITS = ("smiling.jpg", "neutral.jpg", "astronaut.jpg", "hopper.jpg")
 
 

@@ -8,8 +8,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from shelly_local.contract import Classifier
-from shelly_local.custom import CustomClassifiers
+from shelly_local.watson.contract.answer import Classifier
+from shelly_local.watson.custom import CustomClassifiers
 from tests.conftest import PICTURES
 
 #: Ten people to train on; and six others, in the same two expressions.

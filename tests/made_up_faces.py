@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from shelly_local.faces import FaceDetector
+from shelly_local.vision.detector import FaceDetector
 from tests.made_up_expressions import EXPRESSIONS, Expression
 
 Floats = NDArray[np.float32]

@@ -23,7 +23,7 @@ import onnxruntime
 import PIL
 from PIL import Image, ImageOps
 
-from shelly_local.classifier import EmotionClassifier
+from shelly_local.vision.classifier import EmotionClassifier
 
 PICTURES = Path(__file__).parent / "pictures"
 #: Many small pictures of one kind, of which variants would tell nothing more.

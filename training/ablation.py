@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from shelly_local.errors import ModelError
-from shelly_local.model import EmotionModel
+from shelly_local.vision.model import EmotionModel
 
 from . import distributed, export, fer2013, pretrain
 from .checkpoints import TrainingError

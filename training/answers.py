@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
+from shelly_local.vision.model import EmotionModel
 
 from . import crops, frames, networks
 from .dataset import Frame, Index, Take

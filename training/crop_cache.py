@@ -26,8 +26,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shelly_local.classifier import DETECTION_SIDE
-from shelly_local.runtime import bundled_model, read_description
+from shelly_local.vision.classifier import DETECTION_SIDE
+from shelly_local.vision.onnx import bundled_model, read_description
 
 from .fer2013 import DataError
 

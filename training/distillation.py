@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from shelly_local.model import DESCRIPTION_FILE
 from shelly_local.results import CLASSES
-from shelly_local.runtime import read_description
+from shelly_local.vision.model import DESCRIPTION_FILE
+from shelly_local.vision.onnx import read_description
 
 from . import networks
 from .export import face_side, load_network

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shelly_local.alignment import align
-from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
-from shelly_local.model import DESCRIPTION_FILE, EmotionModel
+from shelly_local.vision.alignment import align
+from shelly_local.vision.classifier import EmotionClassifier
+from shelly_local.vision.model import DESCRIPTION_FILE, EmotionModel
 
 from . import fer2013
 from .landmarks import align_all, find, plausible

@@ -22,9 +22,9 @@ from safetensors.torch import load, load_file, save
 from torch import nn
 
 from shelly_local.errors import ModelError
-from shelly_local.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
 from shelly_local.results import CLASSES
-from shelly_local.runtime import bundled_model, load_weights, read_description
+from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
+from shelly_local.vision.onnx import bundled_model, load_weights, read_description
 
 from . import networks
 from .half_precision import round_weights, store_half

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shelly_local.alignment import similarity_transform
-from shelly_local.classifier import EmotionClassifier, aligned_crops, find_faces
 from shelly_local.errors import ShellyError
-from shelly_local.images import decode
 from shelly_local.results import Face
+from shelly_local.vision.alignment import similarity_transform
+from shelly_local.vision.classifier import EmotionClassifier, aligned_crops, find_faces
+from shelly_local.vision.images import decode
 
 from .dataset import Frame, Index, Take
 from .fer2013 import DataError

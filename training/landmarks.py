@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from shelly_local.alignment import similarity_transform
-from shelly_local.faces import FaceDetector
-from shelly_local.runtime import bundled_model
+from shelly_local.vision.alignment import similarity_transform
+from shelly_local.vision.detector import FaceDetector
+from shelly_local.vision.onnx import bundled_model
 
 from .fer2013 import SIDE
 

@@ -3,7 +3,7 @@
     python -m training.measure_template --fer2013 DIR
 
 FER2013 faces come already cropped. A photo must be cropped alike or the model sees faces
-of another size and place than it learnt from: ``shelly_local.alignment`` maps landmarks to
+of another size and place than it learnt from: ``shelly_local.vision.alignment`` maps landmarks to
 the mean position measured here.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shelly_local.faces import FaceDetector
+from shelly_local.vision.detector import FaceDetector
 
 from . import fer2013
 from .landmarks import find

@@ -36,8 +36,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
-from shelly_local.output import replacing
-from shelly_local.photo_files import PICTURE_SUFFIXES
+from shelly_local.batch.inputs import PICTURE_SUFFIXES
+from shelly_local.batch.writers import replacing
 from shelly_local.results import CLASSES
 
 from .dataset import Frame, Index, Take, as_dict, make_index, summary

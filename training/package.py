@@ -25,10 +25,10 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from shelly_local.classifier import EmotionClassifier
+from shelly_local.batch.writers import replacing
 from shelly_local.errors import ShellyError
-from shelly_local.output import replacing
 from shelly_local.results import CLASSES
+from shelly_local.vision.classifier import EmotionClassifier
 
 from .dataset import Index
 from .fer2013 import DataError

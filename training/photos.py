@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ShellyError
 from shelly_local.results import CLASSES
+from shelly_local.vision.classifier import EmotionClassifier
 
 from .fer2013 import DataError
 from .metrics import Scores, interval_by_subject, score

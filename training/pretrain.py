@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from shelly_local.alignment import FER2013_TEMPLATE, zoomed
 from shelly_local.errors import ModelError
 from shelly_local.results import CLASSES
+from shelly_local.vision.alignment import FER2013_TEMPLATE, zoomed
 
 from . import distributed, export, fer2013, networks, plots, sharpness, whole_batch
 from .augment import augment

@@ -32,8 +32,8 @@ from onnxruntime.quantization import (
 )
 
 from shelly_local.errors import ModelError
-from shelly_local.model import DEFAULT_MODEL, DESCRIPTION_FILE, EmotionModel
-from shelly_local.runtime import bundled_model, read_description, start_session
+from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, EmotionModel
+from shelly_local.vision.onnx import bundled_model, read_description, start_session
 
 from . import fer2013
 from .export import (

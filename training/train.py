@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from shelly_local.classifier import EmotionClassifier
 from shelly_local.errors import ModelError
-from shelly_local.model import EmotionModel
 from shelly_local.results import CLASSES
+from shelly_local.vision.classifier import EmotionClassifier
+from shelly_local.vision.model import EmotionModel
 
 from . import distributed, export, frames, mug, networks, report, splits
 from .answers import Faces, answer_takes, choose, cut_out, thinned

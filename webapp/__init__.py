@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from shelly_local.images import MAX_FILE_BYTES
-from shelly_local.server import requestlog
-from shelly_local.server.api import create_api, mounted
-from shelly_local.server.gate import DEFAULT_THREADS, MAX_WAIT, Gate
-from shelly_local.server.hosts import LOOPBACK_HOSTS
+from shelly_local.http import request_log as requestlog
+from shelly_local.http.gate import DEFAULT_THREADS, MAX_WAIT, Gate
+from shelly_local.http.hosts import LOOPBACK_HOSTS
+from shelly_local.vision.images import MAX_FILE_BYTES
+from shelly_local.watson.server.api import create_api, mounted
 
 from . import compression, operations, problems, security, views
 from .advice import Adviser
 from .offered import LOCAL, Classifier, Offers
 
 if TYPE_CHECKING:
-    from shelly_local.visual_recognition import VisualRecognition
+    from shelly_local.watson.client import VisualRecognition
 
 __all__ = ["DEFAULT_THREADS", "MAX_BODY_BYTES", "Classifier", "create_app"]
 
@@ -51,7 +51,7 @@ def create_app(
             wait, twice ``THREADS`` by default; ``MAX_WAIT``, for how many seconds;
             ``REQUEST_LOG``, ``"text"`` or ``"json"``
             for one line per request on standard error, None for none; ``API_KEY`` and
-            ``ALLOWED_ORIGINS`` of ``shelly_local.server.create_api``.
+            ``ALLOWED_ORIGINS`` of ``shelly_local.watson.server.create_api``.
         recognition: answers IBM's calls on the same port, beside the page; None leaves
             them out.
 
@@ -120,7 +120,7 @@ def _backends(
     if LOCAL not in backends:
         # Imported here because it loads the inference engine, which an application with
         # its own classifier can do without.
-        from shelly_local.classifier import EmotionClassifier
+        from shelly_local.vision.classifier import EmotionClassifier
 
         backends[LOCAL] = EmotionClassifier()
     return backends

@@ -87,7 +87,7 @@ def crops(classifier: Classifier, photo: bytes, emotions: PhotoEmotions) -> list
     # own classifier can do without.
     from PIL import Image
 
-    from shelly_local.classifier import EmotionClassifier
+    from shelly_local.vision.classifier import EmotionClassifier
 
     local = getattr(classifier, "classifier", classifier)
     if not isinstance(local, EmotionClassifier) or not emotions.faces:

@@ -21,8 +21,8 @@ from shelly_local.errors import (
     MissingExtraError,
     TooManyPixelsError,
 )
-from shelly_local.images import MAX_FILE_BYTES
-from shelly_local.server.gate import BusyError
+from shelly_local.http.gate import BusyError
+from shelly_local.vision.images import MAX_FILE_BYTES
 
 GENERAL_ERROR = "Something went wrong inside Shelly. Please try again."
 TOO_LARGE = (

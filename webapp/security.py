@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, current_app, request
 
-from shelly_local.server.hosts import host_name, is_another_site
+from shelly_local.http.hosts import host_name, is_another_site
 
 from .problems import Problem
 

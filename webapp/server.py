@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from shelly_local.server import serving
-from shelly_local.server.api import body_limit, is_api_path
-from shelly_local.server.hosts import LOOPBACK_HOSTS, allowed_hosts, is_loopback
-from shelly_local.server.serving import addresses
+from shelly_local.http import serving
+from shelly_local.http.hosts import LOOPBACK_HOSTS, allowed_hosts, is_loopback
+from shelly_local.http.serving import addresses
+from shelly_local.watson.server.api import body_limit, is_api_path
 
 if TYPE_CHECKING:
-    from shelly_local.server.gate import Gate
+    from shelly_local.http.gate import Gate
 
 __all__ = ["addresses", "create_server", "is_loopback", "serve"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
+from shelly_local.http.gate import Gate
+from shelly_local.http.hosts import LOOPBACK_HOSTS
 from shelly_local.results import CLASSES, PhotoEmotions
-from shelly_local.server.gate import Gate
-from shelly_local.server.hosts import LOOPBACK_HOSTS
 
 from .people import add_advice, crops, describe
 from .problems import Problem

@@ -12,8 +12,8 @@ from typing import Any
 from PIL import Image
 
 from shelly_local.errors import BackendError, MissingExtraError
-from shelly_local.images import decode
 from shelly_local.results import PhotoEmotions
+from shelly_local.vision.images import decode
 
 __all__ = [
     "Backend",

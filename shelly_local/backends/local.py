@@ -8,8 +8,8 @@ from typing import Any
 import onnxruntime
 
 from shelly_local.backends.base import Backend
-from shelly_local.classifier import EmotionClassifier
 from shelly_local.results import PhotoEmotions
+from shelly_local.vision.classifier import EmotionClassifier
 
 
 class LocalBackend(Backend):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shelly_local import __version__
+from shelly_local.batch.inputs import PhotoInput
 from shelly_local.errors import ShellyError
-from shelly_local.model import DEFAULT_MODEL, DESCRIPTION_FILE
-from shelly_local.photo_files import PhotoInput
 from shelly_local.results import PhotoEmotions
-from shelly_local.runtime import bundled_model, read_description
+from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE
+from shelly_local.vision.onnx import bundled_model, read_description
 
 Outcome = PhotoEmotions | ShellyError
 

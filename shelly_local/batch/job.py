@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from shelly_local.batch.records import photo_of, record_of
-from shelly_local.custom.locks import HeldLock, try_lock
-from shelly_local.output import OutputError
-from shelly_local.photo_files import PhotoInput
+from shelly_local.batch.inputs import PhotoInput
+from shelly_local.batch.job_list import photo_of, record_of
+from shelly_local.batch.writers import OutputError
+from shelly_local.watson.custom.locks import HeldLock, try_lock
 
 #: Photos of a batch, unless the user says so: some seconds of work, so that little is lost, and
 #: a thousand files for a hundred thousand photos.
@@ -139,7 +139,7 @@ class Job:
         joined = self.folder / "joined"
         with writing(target):
             if target.suffix.lower() == ".parquet":
-                from shelly_local.parquet import write_results
+                from shelly_local.batch.parquet import write_results
 
                 write_results(self._records(), joined, self.description.classes)
             else:

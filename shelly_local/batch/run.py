@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from shelly_local.batch.inputs import PhotoInput
 from shelly_local.batch.job import Job, JobFolder
+from shelly_local.batch.writers import OutputError, ProgressBar, complain, json_line
 from shelly_local.errors import ShellyError
-from shelly_local.output import OutputError, ProgressBar, complain, json_line
-from shelly_local.photo_files import PhotoInput
 
 #: Who does the batches: processes of this machine, or Ray's workers here or on a cluster.
 ENGINES = ("local", "ray")
@@ -71,11 +71,11 @@ def run_job(photos: Iterable[PhotoInput], options: Options) -> int:
     if target.exists() and not target.is_file():
         raise OutputError(f"cannot write to {options.output}: it is no file")
     if target.suffix.lower() == ".parquet":
-        from shelly_local.parquet import library
+        from shelly_local.batch.parquet import library
 
         library()  # told before the work, not after it
     if options.engine == "ray":
-        from shelly_local.batch import ray_engine
+        from shelly_local.batch import ray as ray_engine
 
         ray_engine.library(own=options.ray_address is None)
     with JobFolder(target) as folder:
@@ -102,7 +102,7 @@ def _who(options: Options) -> tuple[dict[str, str], tuple[str, ...]]:
     if options.backend != "local":
         return {"backend": options.backend, "shelly": __version__}, CLASSES
     from shelly_local.batch.answerers import identity
-    from shelly_local.model import EmotionModel
+    from shelly_local.vision.model import EmotionModel
 
     return identity(options.model, options.detection), EmotionModel(
         options.model, threads=1
@@ -156,7 +156,7 @@ def _written(job: Job, batch: int) -> list[tuple[str, str]]:
 def _engine(job: Job, pending: list[int], options: Options, bar: ProgressBar) -> Iterator[int]:
     """The batches as they are done; the bar advances meanwhile."""
     if options.engine == "ray":
-        from shelly_local.batch.ray_engine import run_ray
+        from shelly_local.batch.ray import run_ray
 
         for batch in run_ray(job, pending, options.workers, options.ray_address):
             bar.advance(job.size(batch))
@@ -192,7 +192,7 @@ def _lines(
 
     if options.backend != "local":
         from shelly_local.backends import open_backend
-        from shelly_local.images import read
+        from shelly_local.vision.images import read
 
         backend = open_backend(options.backend)
         if not backend.is_local:
@@ -200,13 +200,13 @@ def _lines(
         for photo in photos:
             yield json_line(photo.name, answer(lambda given: backend.classify(read(given)), photo))
         return
-    from shelly_local.batch.side_by_side import lines_side_by_side, processes_for
+    from shelly_local.batch.processes import lines_side_by_side, processes_for
 
     processes = processes_for(count, options.workers, os.cpu_count() or 1)
     if processes > 1:
         yield from lines_side_by_side(photos, processes, options.model, options.detection)
         return
-    from shelly_local.classifier import EmotionClassifier
+    from shelly_local.vision.classifier import EmotionClassifier
 
     classifier = EmotionClassifier(options.model, threads=1, detection=options.detection)
     for photo in photos:

@@ -10,10 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from shelly_local.commands import classify_job
-from shelly_local.commands.classify_job import output_kind
-from shelly_local.errors import ShellyError
-from shelly_local.output import (
+from shelly_local.batch.inputs import STANDARD_INPUT, PhotoInput, find_photos
+from shelly_local.batch.writers import (
     PROGRESS_MIN_PHOTOS,
     ProgressBar,
     Writer,
@@ -22,10 +20,12 @@ from shelly_local.output import (
     make_writer,
     open_output,
 )
-from shelly_local.photo_files import STANDARD_INPUT, PhotoInput, find_photos
+from shelly_local.commands import classify_job
+from shelly_local.commands.classify_job import output_kind
+from shelly_local.commands.options import add_flags
+from shelly_local.commands.setting_table import COMMANDS, LOCAL, settings_of
+from shelly_local.errors import ShellyError
 from shelly_local.results import PhotoEmotions
-from shelly_local.setting_table import COMMANDS, LOCAL, settings_of
-from shelly_local.settings import add_flags
 
 #: The answer to a photo, by its bytes or its path.
 Classify = Callable[[bytes | Path], PhotoEmotions]
@@ -195,7 +195,7 @@ def _inputs(arguments: argparse.Namespace, passed_by: Counter[str]) -> Iterator[
     """The photos, those of the list last."""
     yield from find_photos(arguments.paths, leave_out=arguments.annotate, passed_by=passed_by)
     if arguments.list is not None:
-        from shelly_local.photo_lists import listed_photos
+        from shelly_local.batch.photo_lists import listed_photos
 
         yield from listed_photos(arguments.list, arguments.column, passed_by)
 
@@ -204,11 +204,11 @@ def _classify_with(settings: Mapping[str, Any]) -> Classify:
     """Who answers: the model here, or the cloud that was chosen."""
     name = settings["backend"][0]
     if name == LOCAL:
-        from shelly_local.classifier import EmotionClassifier
+        from shelly_local.vision.classifier import EmotionClassifier
 
         return EmotionClassifier(settings["model"], detection=settings["detection"]).classify
     from shelly_local.backends import open_backend
-    from shelly_local.images import read
+    from shelly_local.vision.images import read
 
     backend = open_backend(name)
     if not backend.is_local:
@@ -269,7 +269,7 @@ def run(
 
 def plan_copies(photos: Iterable[PhotoInput], folder: Path) -> dict[PhotoInput, Path]:
     """Which file within ``folder`` each annotated copy becomes; see ``copy_files``."""
-    from shelly_local.annotate import copy_files
+    from shelly_local.vision.annotate import copy_files
 
     readable = list(dict.fromkeys(photo for photo in photos if photo.error is None))
     files = copy_files(folder, [photo.copy_path for photo in readable])
@@ -280,8 +280,8 @@ def _write_copy(
     source: bytes | Path, emotions: PhotoEmotions, file: Path, debug: bool
 ) -> ShellyError | None:
     """Write the annotated copy of a photo; what went wrong, if anything did."""
-    from shelly_local.annotate import annotate, save
-    from shelly_local.images import decode
+    from shelly_local.vision.annotate import annotate, save
+    from shelly_local.vision.images import decode
 
     try:
         save(annotate(decode(source).pixels, emotions), file)

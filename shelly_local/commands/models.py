@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shelly_local.batch.writers import complain, printable
 from shelly_local.errors import ModelError
-from shelly_local.output import complain, printable
 
 #: Weights files of a model that are verified; each may be large, and named again and again.
 MAX_WEIGHTS_FILES = 16
@@ -45,8 +45,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Describe each model; a damaged one costs a line and the exit code, not the others."""
-    from shelly_local.model import DEFAULT_MODEL
-    from shelly_local.runtime import bundled_model
+    from shelly_local.vision.model import DEFAULT_MODEL
+    from shelly_local.vision.onnx import bundled_model
 
     exit_code = 0
     for folder in (bundled_model(DEFAULT_MODEL), *arguments.folders):
@@ -69,8 +69,8 @@ def _verified(folder: Path) -> tuple[dict[str, Any], int]:
     """The description of a model whose weights are all as described and which runs, and the
     bytes of those weights.
     """
-    from shelly_local.model import EmotionModel
-    from shelly_local.runtime import load_weights
+    from shelly_local.vision.model import EmotionModel
+    from shelly_local.vision.onnx import load_weights
 
     description = EmotionModel(folder).description
     if len(description["weights"]) > MAX_WEIGHTS_FILES:

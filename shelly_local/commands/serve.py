@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
+from shelly_local.batch.writers import complain
+from shelly_local.commands.options import add_flags
+from shelly_local.commands.setting_table import COMMANDS, settings_of
 from shelly_local.errors import ShellyError
-from shelly_local.output import complain
-from shelly_local.setting_table import COMMANDS, settings_of
-from shelly_local.settings import add_flags
 
 if TYPE_CHECKING:
     import socket
 
-    from shelly_local.visual_recognition import VisualRecognition
+    from shelly_local.watson.client import VisualRecognition
 
 DESCRIPTION = """\
 Answer programs written for IBM Watson Visual Recognition v3: classify photos, create
@@ -68,8 +68,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """
     settings = settings_of("serve", arguments)
     # Flask and the model runtime take time to load; --help needs neither.
-    from shelly_local.server import processes, serving
-    from shelly_local.server.hosts import is_loopback
+    from shelly_local.http import serving
+    from shelly_local.http import supervisor as processes
+    from shelly_local.http.hosts import is_loopback
 
     host, port = settings["host"], settings["port"]
     if not is_loopback(host):
@@ -113,9 +114,9 @@ def _serve(
         sockets: to listen on; None for the address in the settings.
         ready: called before the first answer, instead of printing the address.
     """
-    from shelly_local.server import serving
-    from shelly_local.server.api import QUEUE_FACTOR, body_limit, create_api
-    from shelly_local.server.hosts import allowed_hosts
+    from shelly_local.http import serving
+    from shelly_local.http.hosts import allowed_hosts
+    from shelly_local.watson.server.api import QUEUE_FACTOR, body_limit, create_api
 
     host, threads = settings["host"], settings["threads"]
     # Several requests at once keep the cores busy: threads within one would only compete.
@@ -163,7 +164,7 @@ def open_recognition(settings: dict[str, Any], **who: Any) -> VisualRecognition:
     Raises:
         ShellyError: the model or the data folder cannot be used.
     """
-    from shelly_local.visual_recognition import VisualRecognition
+    from shelly_local.watson.client import VisualRecognition
 
     allow: dict[str, bool | Literal["loopback"]] = {
         "no": False,

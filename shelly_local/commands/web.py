@@ -11,11 +11,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from shelly_local.batch.writers import complain
+from shelly_local.commands.options import add_flags
 from shelly_local.commands.serve import finish, open_recognition
+from shelly_local.commands.setting_table import COMMANDS, LOCAL, settings_of
 from shelly_local.errors import ShellyError
-from shelly_local.output import complain
-from shelly_local.setting_table import COMMANDS, LOCAL, settings_of
-from shelly_local.settings import add_flags
 
 #: Somebody waits for the answer: fewer tries than for a batch, and seconds that fit a page.
 CLOUD_OPTIONS = {"attempts": 2, "read_timeout": 15.0}
@@ -73,7 +73,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """
     settings = settings_of("web", arguments)
     webapp, server = _load_webapp()
-    from shelly_local.server.hosts import allowed_hosts, is_loopback
+    from shelly_local.http.hosts import allowed_hosts, is_loopback
 
     host, port = settings["host"], settings["port"]
     loopback = is_loopback(host)

@@ -1,0 +1,179 @@
+"""Serve an application with Waitress, a production WSGI server."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import waitress
+
+from shelly_local.errors import ShellyError
+from shelly_local.http.bodies import BodyLimit, Budget
+from shelly_local.http.connections import MAX_CONNECTIONS, bounded_channel
+
+#: Threads beyond those that classify or wait for their turn: for pages, health checks, and
+#: for saying that Shelly is busy.
+SPARE_THREADS = 2
+#: Beyond those at once, while one is closed to make room for another; Waitress counts its own
+#: sockets, too.
+SPARE_CONNECTIONS = 24
+#: Most bytes taken from a connection at once. With Waitress's own 8 KiB a photo comes in seventy
+#: pieces, each of which waits for Python's lock, and eight clients get a tenth fewer answers.
+RECEIVED_BYTES = 1024 * 1024
+#: Largest answer kept in memory, in bytes: far more than any; beyond it Waitress would
+#: write it to a temporary file.
+MAX_ANSWER_BYTES = 256 * 2**20
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that several processes can share, one per address of the host.
+
+    Args:
+        host: name or address to listen on.
+        port: 0 to 65535; 0 takes a free one.
+
+    Raises:
+        ShellyError: the address cannot be listened on, or a number is out of range.
+    """
+    _check_port(port)
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, _, _, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # All addresses get the port that the first one got.
+            chosen = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
+            listener.bind((address[0], chosen, *address[2:]))
+            listener.listen(MAX_CONNECTIONS)
+    except OSError as error:
+        for listener in sockets:
+            listener.close()
+        raise _cannot_listen(host, port, error) from error
+    return sockets
+
+
+def bind(
+    app: Any,
+    host: str,
+    port: int,
+    *,
+    threads: int,
+    body_limit: BodyLimit,
+    sockets: Sequence[socket.socket] | None = None,
+) -> Any:
+    """Bind an application to an address, without answering yet.
+
+    Args:
+        app: a WSGI application.
+        host: name or address to listen on.
+        port: 0 to 65535; 0 takes a free one.
+        threads: requests answered at once; ``SPARE_THREADS`` come on top.
+        body_limit: limit of a request's body in bytes, by its method and path.
+        sockets: from :func:`listen`, to take instead of an address.
+
+    Returns:
+        A Waitress server: ``run()`` answers until ``close()``.
+
+    Raises:
+        ShellyError: the address cannot be listened on, or a number is out of range.
+    """
+    _check_port(port)
+    listeners: dict[int, Any] = {}
+    place = {"sockets": list(sockets)} if sockets else {"host": host, "port": port}
+    try:
+        server = waitress.create_server(
+            app,
+            map=listeners,
+            **place,
+            threads=threads + SPARE_THREADS,
+            backlog=MAX_CONNECTIONS,
+            connection_limit=MAX_CONNECTIONS + SPARE_CONNECTIONS,
+            # select() takes no file whose number is 1,024 or more; Windows has it alone.
+            asyncore_use_poll=hasattr(select, "poll"),
+            # Bodies have limits and buffers of their own, see ``bodies``.
+            max_request_body_size=sys.maxsize,
+            # Beyond this size Waitress writes an answer to a temporary file; a photo must never
+            # reach the disk.
+            outbuf_overflow=MAX_ANSWER_BYTES,
+            recv_bytes=RECEIVED_BYTES,
+            # A client that goes away is nothing to tell.
+            log_socket_errors=False,
+            ident=None,
+        )
+    except (OSError, ValueError) as error:
+        raise _cannot_listen(host, port, error) from error
+    channel = bounded_channel(Budget(), body_limit)
+    for listener in listeners.values():
+        if hasattr(listener, "channel_class"):
+            listener.channel_class = channel
+    return server
+
+
+def serve(server: Any, announce: Callable[[str], str] | None) -> None:
+    """Answer requests until Ctrl-C or SIGTERM, then return.
+
+    Requests under way get their answers, for which Waitress leaves five seconds.
+
+    Args:
+        server: from :func:`bind`.
+        announce: the line to print for an address such as ``http://127.0.0.1:4000/``; None
+            if somebody else prints it.
+    """
+    previous = None
+    if threading.current_thread() is threading.main_thread():
+        previous = signal.signal(signal.SIGTERM, _stop)
+    try:
+        if announce is not None:
+            tell(addresses(server), announce)
+        # Waitress ends run() on SystemExit and KeyboardInterrupt, after letting the
+        # requests under way finish.
+        server.run()
+    finally:
+        server.close()
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def tell(places: Sequence[tuple[str, int]], announce: Callable[[str], str]) -> None:
+    """Print the line of each ``(host, port)``; see :func:`serve`."""
+    for address, port in places:
+        print(announce(f"http://{address}:{port}/"), flush=True)
+
+
+def place(listener: socket.socket) -> tuple[str, int]:
+    """The ``(host, port)`` that a socket of :func:`listen` listens on."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]" if ":" in host else host, int(port)
+
+
+def addresses(server: Any) -> list[tuple[str, int]]:
+    """The ``(host, port)`` pairs a server of :func:`bind` listens on."""
+    listeners = getattr(server, "effective_listen", None) or [
+        (server.effective_host, server.effective_port)
+    ]
+    return [(f"[{host}]" if ":" in host else host, int(port)) for host, port in listeners]
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise ShellyError(f"the port must lie in 0..65535, got {port}")
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> ShellyError:
+    return ShellyError(f"cannot listen on {host}, port {port}: {error}")
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)

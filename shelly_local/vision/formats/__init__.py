@@ -1,0 +1,1 @@
+"""What the structure of each picture format says before anything is decoded."""

@@ -1,0 +1,344 @@
+"""``VisualRecognition``: IBM's ``classify`` call in Python, answered on this machine.
+
+A program written for ``ibm_watson.VisualRecognitionV3`` changes its import::
+
+    from shelly_local.watson.client import VisualRecognitionV3
+
+    visual_recognition = VisualRecognitionV3("2018-03-19")
+    with open("portrait.jpg", "rb") as images_file:
+        answer = visual_recognition.classify(images_file=images_file, threshold="0.6")
+    print(answer.get_result()["images"][0]["classifiers"][0]["classes"])
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from shelly_local.errors import BackendError, ImageError, MissingExtraError, ShellyError
+from shelly_local.watson.contract import answer as contract
+from shelly_local.watson.contract.answer import (
+    MAX_IMAGE_BYTES,
+    ClassifiedImages,
+    ImageOutcome,
+    ImageSource,
+)
+from shelly_local.watson.custom.calls import CustomClassifierCalls
+from shelly_local.watson.fetch import Fetched, FetchError, fetch
+from shelly_local.watson.responses import ApiException, DetailedResponse
+from shelly_local.watson.uploads import ImagesFile, read_images, upload_name
+
+if TYPE_CHECKING:
+    from shelly_local.backends import Backend
+    from shelly_local.vision.classifier import EmotionClassifier
+    from shelly_local.watson.custom.catalogue import Snapshot
+
+    PhotoClassifier = EmotionClassifier | Backend
+
+__all__ = ["ApiException", "DetailedResponse", "VisualRecognition", "VisualRecognitionV3"]
+
+# Keywords of IBM's constructors, from the first SDK to the last.
+_UNUSED_KEYWORDS = frozenset(
+    {
+        "api_key",
+        "authentication_type",
+        "disable_ssl_verification",
+        "display_name",
+        "iam_access_token",
+        "iam_apikey",
+        "iam_client_id",
+        "iam_client_secret",
+        "iam_url",
+        "icp4d_access_token",
+        "icp4d_url",
+        "password",
+        "service_name",
+        "url",
+        "use_vcap_services",
+        "username",
+    }
+)
+
+
+class VisualRecognition(CustomClassifierCalls):
+    """A stand-in for IBM's ``VisualRecognitionV3`` that classifies facial expressions.
+
+    The built-in classifier is ``emotion``, which also answers to ``default``. An answer
+    carries the id asked for as ``classifier_id`` and ``name``, so a client finds its own id in
+    it. Custom classifiers are trained with :meth:`create_classifier`.
+
+    Thread-safe: the model is loaded once, at the first call of :meth:`classify`.
+
+    Args:
+        version: API version, any date as ``YYYY-MM-DD``; there is one behaviour for all.
+        authenticator: accepted and unused, as there is nothing to log in to. The same holds
+            for IBM's keywords ``api_key``, ``iam_apikey``, ``iam_access_token``, ``iam_url``,
+            ``url``, ``service_name``, ``username``, ``password`` and the like.
+        model: directory of the emotion model; None is the one that comes along.
+        classifier: a classifier to use instead of loading one, for programs that share it.
+        allow_url: whether ``classify(url=...)`` may fetch from the public internet. Off
+            unless True, because whoever names the address makes this machine connect to it.
+            ``"loopback"`` allows this machine's own addresses as well.
+        data_dir: folder of the custom classifiers; None for the environment's
+            ``SHELLY_DATA_DIR``, else the user's data folder.
+        classifier_aliases: further ids that answer like ``emotion``: the ids of custom
+            classifiers that a program was written for.
+        backend: who answers: a name from ``shelly_local.backends``, or one that is open.
+            By default the environment's ``SHELLY_BACKEND``, else the model on this machine.
+        threads: threads of one network run on this machine; None for one per core.
+        detection: how faces are looked for on this machine, see ``EmotionClassifier``.
+
+    Raises:
+        ApiException: 400, if ``version`` is no date.
+        TypeError: a keyword is neither ours nor IBM's.
+        ValueError: ``allow_url`` is none of the values above.
+    """
+
+    def __init__(
+        self,
+        version: str = "2018-03-19",
+        authenticator: object = None,
+        *,
+        model: str | os.PathLike[str] | None = None,
+        classifier: EmotionClassifier | None = None,
+        allow_url: bool | Literal["loopback"] = False,
+        classifier_aliases: Iterable[str] = (),
+        backend: str | Backend | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        detection: str = "fast",
+        **unused: object,
+    ) -> None:
+        contract.parse_version(version)
+        if unexpected := sorted(unused.keys() - _UNUSED_KEYWORDS):
+            raise TypeError(f"VisualRecognition() got unexpected keywords: {unexpected}")
+        if allow_url not in (True, False, "loopback"):
+            raise ValueError(f"allow_url must be True, False or 'loopback', got {allow_url!r}")
+        self.version = version
+        self._model = model
+        self._loaded: PhotoClassifier | None = classifier
+        self._backend = backend
+        self._local: dict[str, Any] = {"threads": threads, "detection": detection}
+        self._loading = threading.Lock()
+        self._allow_url = allow_url
+        aliases = contract.parse_list(classifier_aliases, "classifier_aliases") or []
+        self._known_ids = (contract.EMOTION_ID, contract.DEFAULT_ID, *aliases)
+        self._given_classifier = self._local_classifier = classifier
+        self._set_up_custom(data_dir, lambda: self._given_classifier or self._model)
+
+    def classify(
+        self,
+        images_file: ImagesFile | None = None,
+        images_filename: str | None = None,
+        images_file_content_type: str | None = None,
+        url: str | None = None,
+        threshold: float | str | None = None,
+        owners: str | Iterable[str] | None = None,
+        classifier_ids: str | Iterable[str] | None = None,
+        accept_language: str | None = None,
+        headers: object = None,
+        *,
+        fetched: Fetched | ShellyError | None = None,
+    ) -> DetailedResponse[ClassifiedImages]:
+        """Classify the facial expression in one photo, or in each photo of a zip file.
+
+        **Scores.** A score is the calibrated probability of the class for the largest face
+        of the photo: the seven sum to 1, so at most one is above 0.5. (IBM's custom scores
+        were one-versus-rest and did not sum to 1; 0.5 was a fair threshold there and is one
+        here.) They have three decimals and come best first. An empty ``classes`` list is an
+        ordinary answer: no class reached the threshold, or there is no face.
+
+        **Warnings.** A photo without a face gives the warning ``no_face``; one with several
+        gives ``several_faces``, as the answer has no place for boxes and the largest face
+        speaks for the photo. ``not_found`` names an unknown classifier asked for beside a
+        known one, ``limit_reached`` a zip with more than 20 photos. ``warnings`` is an
+        optional field of IBM's answers, absent without a remark, that clients may ignore.
+
+        Args:
+            images_file: a photo, or a zip file of photos, as bytes, as a file opened in
+                binary mode, or as a path. Photos may have 10 MB, zip files 100 MB and 20
+                photos; folders, ``__MACOSX`` and files with a leading dot are passed over.
+            images_filename: name to show as ``image``, as it is. Otherwise the base name of
+                the path or of the file's ``name``. Without any, ``image`` is left out (where
+                IBM's SDK raises ValueError), and photos of a zip are named by their path in it.
+            images_file_content_type: accepted and unused; the bytes tell.
+            url: http(s) address of a photo, if the constructor's ``allow_url`` permits; it
+                may be given together with a file.
+            threshold: minimum score, 0 to 1, number or text, also as ``"0,5"``; 0.5 if None.
+                0 shows all seven classes, as a number too (IBM's SDK never sent that one).
+            owners: ``IBM`` (``default``), ``me`` (all custom classifiers that are ready) or
+                both, as a list or with commas.
+            classifier_ids: ids as a list or with commas; overrides ``owners``. With neither,
+                the answer is that of ``default``. Empty ones count as not given.
+            accept_language: accepted; class names stay English, which is what IBM's service
+                fell back to for languages it had no names in.
+            headers: accepted and unused.
+            fetched: what :meth:`fetch` gave for ``url``; None fetches now.
+
+        Returns:
+            The answer: ``get_result()`` is ``{"images", "images_processed",
+            "custom_classes"[, "warnings"]}``. A zip's bad photo has an ``error`` in its entry
+            while the others are answered.
+
+        Raises:
+            ApiException: 400 for a bad option or no image; 404 for an unknown classifier;
+                and if every image failed, that image's own status (400 for what is no
+                picture or too small, 413 for too large, 404 for a path that cannot be
+                opened), with an ``error`` per image in ``body``.
+            ModelError: the model cannot be loaded.
+            TypeError: ``images_file`` is none of the kinds above.
+        """
+        limit = contract.parse_threshold(threshold)
+        asked_ids = contract.parse_list(classifier_ids or None, "classifier_ids")
+        asked_owners = contract.parse_list(owners or None, "owners")
+        upload: ImageSource = {}
+        sources: list[ImageSource] = []
+        if images_file is not None:
+            if name := images_filename or upload_name(images_file):
+                upload["image"] = name
+            sources.append(upload)
+        if url:
+            sources.append({"source_url": url})
+        if not sources:
+            raise contract.no_images_error()
+        found = self._find_custom(asked_ids, asked_owners, self._known_ids)
+        entries = {name: snapshot.entry for name, snapshot in found.items()}
+        ids, warnings = contract.select_classifiers(
+            asked_ids, asked_owners, self._known_ids, sources, entries
+        )
+        custom = {name: found[name] for name in ids if name in found}
+        built_in = len(custom) < len(ids)
+        outcomes: list[ImageOutcome] = []
+        if images_file is not None:
+            for source, data in read_images(images_file, upload.get("image"), warnings):
+                outcomes.append(self._classify_image(data, source, built_in, custom))
+        if url:
+            outcomes.append(self._classify_url(url, fetched or self.fetch(url), built_in, custom))
+        return DetailedResponse(
+            response=contract.classified_images(outcomes, ids, limit, warnings, entries)
+        )
+
+    def fetch(self, url: str) -> Fetched | ShellyError:
+        """Fetch a photo if ``allow_url`` permits it, for ``classify`` to be called later.
+
+        Args:
+            url: its http(s) address.
+
+        Returns:
+            The photo, or why there is none, which ``classify`` then tells.
+        """
+        if not self._allow_url:
+            reason = "fetching is switched off; allow_url=True or --allow-url switches it on"
+            return FetchError(reason)
+        try:
+            return fetch(url, max_bytes=MAX_IMAGE_BYTES, loopback=self._allow_url == "loopback")
+        except ShellyError as error:
+            return error
+
+    @property
+    def built_in_ids(self) -> tuple[str, ...]:
+        """Ids that the built-in classifier answers to."""
+        return self._known_ids
+
+    def load(self) -> None:
+        """Load the model now instead of at the first call, as a server does.
+
+        Raises:
+            ShellyError: it cannot be loaded, or the backend cannot be opened.
+        """
+        _ = self._classifier
+
+    def set_service_url(self, service_url: str) -> None:
+        """Accepted and unused: there is no service."""
+
+    def set_default_headers(self, headers: object) -> None:
+        """Accepted and unused: nothing is sent."""
+
+    def set_disable_ssl_verification(self, status: bool = False) -> None:
+        """Accepted and unused: nothing is sent."""
+
+    @property
+    def _classifier(self) -> PhotoClassifier:
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = self._open()
+            return self._loaded
+
+    @property
+    def _embedding_classifier(self) -> EmotionClassifier:
+        """The model on this machine, shared with :attr:`_classifier` where that is it."""
+        from shelly_local.vision.classifier import EmotionClassifier
+
+        with self._loading:
+            if self._local_classifier is None:
+                loaded = self._loaded
+                if not isinstance(loaded, EmotionClassifier):
+                    loaded = EmotionClassifier(self._model, **self._local)
+                if self._loaded is None and self._backend_name() == "local":
+                    self._loaded = loaded
+                self._local_classifier = loaded
+            return self._local_classifier
+
+    def _open(self) -> PhotoClassifier:
+        # Imports are here, so that that of this module loads no model runtime and no SDK.
+        backend = self._backend_name()
+        if not isinstance(backend, str):
+            return backend
+        if backend != "local":
+            from shelly_local.backends import open_backend
+
+            return open_backend(backend)
+        from shelly_local.vision.classifier import EmotionClassifier
+
+        return EmotionClassifier(self._model, **self._local)
+
+    def _backend_name(self) -> str | Backend:
+        from shelly_local.commands.setting_table import BACKEND
+
+        text = os.environ.get(BACKEND.variable, "")
+        names: list[str] = BACKEND.read(text)
+        return self._backend or (names or BACKEND.default)[0]
+
+    def _classify_url(
+        self,
+        url: str,
+        fetched: Fetched | ShellyError,
+        built_in: bool,
+        custom: Mapping[str, Snapshot],
+    ) -> ImageOutcome:
+        if isinstance(fetched, ShellyError):
+            return ImageOutcome({"source_url": url}, fetched)
+        source: ImageSource = {"source_url": url, "resolved_url": fetched.resolved_url}
+        return self._classify_image(fetched.data, source, built_in, custom)
+
+    def _classify_image(
+        self,
+        data: bytes | ImageError,
+        source: ImageSource,
+        built_in: bool,
+        custom: Mapping[str, Snapshot],
+    ) -> ImageOutcome:
+        if isinstance(data, ImageError):
+            return ImageOutcome(source, data)
+        try:
+            if not custom:
+                return ImageOutcome(source, self._classifier.classify(data))
+            # Custom classifiers are computed here, whoever answers for the built-in one.
+            local = self._embedding_classifier
+            analysis = local.analyse(data)
+            photo = analysis.photo
+            if built_in and self._classifier is not local:
+                photo = self._classifier.classify(data)
+            scores = {
+                name: snapshot.scores(analysis.embeddings[0]) if len(analysis.embeddings) else {}
+                for name, snapshot in custom.items()
+            }
+            return ImageOutcome(source, photo, scores)
+        except (ImageError, MissingExtraError, BackendError) as error:
+            return ImageOutcome(source, error)
+
+
+#: IBM's name of the class.
+VisualRecognitionV3 = VisualRecognition

@@ -1,0 +1,179 @@
+"""IBM Watson Visual Recognition v3: the JSON of its answers, and its options.
+
+Pure functions from values to values. They know nothing of HTTP or of files, so that the
+Python call and a server answer alike. Field names, limits and error shapes are those of
+IBM's v3 service, API version 2018-03-19.
+
+This module has the answer of ``classify``; names of ``contract_types``, ``contract_errors``
+and ``contract_options`` can be had from here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from shelly_local.errors import ShellyError
+from shelly_local.results import PhotoEmotions
+from shelly_local.watson.contract.failures import (
+    answer_body,
+    error_info,
+    image_entry,
+    images_error,
+    no_images_error,
+    not_found_error,
+    request_error,
+)
+from shelly_local.watson.contract.options import (
+    parse_list,
+    parse_threshold,
+    parse_version,
+    select_classifiers,
+)
+from shelly_local.watson.contract.types import (
+    DEFAULT_ID,
+    DEFAULT_THRESHOLD,
+    EMOTION_ID,
+    MAX_IMAGE_BYTES,
+    MAX_ZIP_BYTES,
+    MAX_ZIP_IMAGES,
+    SCORE_DECIMALS,
+    ClassifiedImage,
+    ClassifiedImages,
+    Classifier,
+    ClassifierResult,
+    Classifiers,
+    ClassName,
+    ClassScore,
+    CustomEntry,
+    ErrorInfo,
+    ImageOutcome,
+    ImageSource,
+    WarningInfo,
+)
+from shelly_local.watson.responses import ApiException
+
+__all__ = [
+    "DEFAULT_ID",
+    "DEFAULT_THRESHOLD",
+    "EMOTION_ID",
+    "MAX_IMAGE_BYTES",
+    "MAX_ZIP_BYTES",
+    "MAX_ZIP_IMAGES",
+    "SCORE_DECIMALS",
+    "ClassName",
+    "ClassScore",
+    "ClassifiedImage",
+    "ClassifiedImages",
+    "Classifier",
+    "ClassifierResult",
+    "Classifiers",
+    "CustomEntry",
+    "ErrorInfo",
+    "ImageOutcome",
+    "ImageSource",
+    "WarningInfo",
+    "class_scores",
+    "classified_images",
+    "error_info",
+    "images_error",
+    "limit_warning",
+    "no_images_error",
+    "not_found_error",
+    "parse_list",
+    "parse_threshold",
+    "parse_version",
+    "photo_warnings",
+    "ranked_scores",
+    "request_error",
+    "select_classifiers",
+]
+
+
+def class_scores(photo: PhotoEmotions, threshold: float = DEFAULT_THRESHOLD) -> list[ClassScore]:
+    """Classes of the photo's largest face with a score of at least ``threshold``, best first.
+
+    The score is rounded before it is compared, so what is shown always agrees with the
+    threshold. Without a face the list is empty.
+    """
+    return ranked_scores(photo.largest.scores if photo.largest else {}, threshold)
+
+
+def ranked_scores(
+    scores: Mapping[str, float], threshold: float = DEFAULT_THRESHOLD
+) -> list[ClassScore]:
+    """Scores as an answer has them: rounded, at least ``threshold``, best first."""
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    shown = ((name, round(float(score), SCORE_DECIMALS)) for name, score in ranked)
+    return [{"class": name, "score": score} for name, score in shown if score >= threshold]
+
+
+def photo_warnings(source: ImageSource, photo: PhotoEmotions) -> list[WarningInfo]:
+    """``no_face`` or ``several_faces`` for a photo with other than one face."""
+    name = source.get("image") or source.get("source_url") or "The image"
+    if not photo.faces:
+        text = f"{name}: no face was found, so there is no class to show."
+        return [{"warning_id": "no_face", "description": text}]
+    if len(photo.faces) > 1:
+        text = f"{name}: {len(photo.faces)} faces were found; the scores are the largest one's."
+        return [{"warning_id": "several_faces", "description": text}]
+    return []
+
+
+def limit_warning(found: int) -> WarningInfo:
+    """The remark that only the first pictures of a zip were looked at."""
+    text = f"The zip holds {found} images; only the first {MAX_ZIP_IMAGES} were classified."
+    return {"warning_id": "limit_reached", "description": text}
+
+
+def classified_images(
+    outcomes: Sequence[ImageOutcome],
+    classifier_ids: Sequence[str],
+    threshold: float = DEFAULT_THRESHOLD,
+    warnings: Iterable[WarningInfo] = (),
+    custom: Mapping[str, CustomEntry] | None = None,
+) -> ClassifiedImages:
+    """The answer of ``classify``.
+
+    Args:
+        outcomes: one per image, in the order of the answer.
+        classifier_ids: the ids asked for. A built-in one gets an entry with the seven
+            classes, and is echoed as ``classifier_id`` and ``name``, so that a client finds
+            what it asked for; a custom one has its own classes and name.
+        threshold: 0 to 1, see :func:`class_scores`.
+        warnings: remarks on the request; those on single photos are added here.
+        custom: the custom classifiers by id. ``custom_classes`` is the number of classes
+            of those asked for, whatever the threshold hides, as IBM's service had it.
+
+    Raises:
+        ApiException: if every image failed. The code is that of the images if they agree,
+            otherwise 400; ``body`` is the answer with its ``error`` entries.
+    """
+    known = custom or {}
+    entries = {name: known[name] for name in classifier_ids if name in known}
+    images: list[ClassifiedImage] = []
+    remarks = list(warnings)
+    errors: list[ErrorInfo] = []
+    for outcome in outcomes:
+        if isinstance(outcome.result, ShellyError):
+            errors.append(error_info(outcome.result))
+            images.append(image_entry(outcome.source, error=errors[-1]))
+            continue
+        results = [
+            ClassifierResult(
+                classifier_id=classifier_id,
+                name=entries[classifier_id].name if classifier_id in entries else classifier_id,
+                classes=ranked_scores(outcome.custom.get(classifier_id, {}), threshold)
+                if classifier_id in entries
+                else class_scores(outcome.result, threshold),
+            )
+            for classifier_id in classifier_ids
+        ]
+        images.append(image_entry(outcome.source, results))
+        remarks += photo_warnings(outcome.source, outcome.result)
+    custom_classes = sum(len(entry.classes) for entry in entries.values())
+    body = answer_body(images, remarks, custom_classes)
+    if errors and len(errors) == len(outcomes):
+        codes = {error["code"] for error in errors}
+        code = codes.pop() if len(codes) == 1 else 400
+        raise ApiException(code, message=errors[0]["description"], body=body)
+    return body

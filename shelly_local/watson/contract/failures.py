@@ -1,0 +1,93 @@
+"""IBM Watson Visual Recognition v3: the shapes of its errors, and of one image's entry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from shelly_local.errors import (
+    FileTooLargeError,
+    ImageTooSmallError,
+    NotAnImageError,
+    ShellyError,
+    TruncatedImageError,
+)
+from shelly_local.watson.contract.types import (
+    ClassifiedImage,
+    ClassifiedImages,
+    ClassifierResult,
+    ErrorInfo,
+    ImageSource,
+    WarningInfo,
+)
+from shelly_local.watson.responses import ApiException
+
+# Clients of IBM's service recognise an error by how its text begins.
+_BEGINNINGS: dict[type[ShellyError], str] = {
+    NotAnImageError: "Invalid/corrupted image data. ",
+    TruncatedImageError: "Invalid/corrupted image data. ",
+    ImageTooSmallError: "Image resolution is smaller than the minimum limit. ",
+    FileTooLargeError: "File size limit exceeded. ",
+}
+
+
+def request_error(description: str, code: int = 400) -> ApiException:
+    """A request at fault as such: ``{"error": {"code", "description", "error_id"}}``."""
+    error = ErrorInfo(code=code, description=description, error_id="input_error")
+    return ApiException(code, message=description, body={"error": error})
+
+
+def no_images_error() -> ApiException:
+    """The error of a request with neither a file nor a url."""
+    return request_error("No images were specified.")
+
+
+def images_error(sources: Sequence[ImageSource], description: str, code: int = 400) -> ApiException:
+    """A request in which every image failed for one reason, in the shape of an answer."""
+    error = ErrorInfo(code=code, description=description, error_id="input_error")
+    body = answer_body([image_entry(source, error=error) for source in sources], [])
+    return ApiException(code, message=description, body=body)
+
+
+def not_found_error(description: str) -> ApiException:
+    """What the path names is not there: ``{"code": 404, "error": text}``."""
+    return ApiException(404, message=description, body={"code": 404, "error": description})
+
+
+def error_info(error: ShellyError) -> ErrorInfo:
+    """An error as IBM's JSON has it.
+
+    The description begins with IBM's words where clients look for them. ``error_id`` is one
+    of the two known of IBM's service: ``limit_exceeded`` for what is too large, otherwise
+    ``input_error``.
+    """
+    return {
+        "code": error.code,
+        "description": _BEGINNINGS.get(type(error), "") + error.description,
+        "error_id": "limit_exceeded" if error.code == 413 else "input_error",
+    }
+
+
+def answer_body(
+    images: list[ClassifiedImage], warnings: list[WarningInfo], custom_classes: int = 0
+) -> ClassifiedImages:
+    """The outermost object of an answer."""
+    body = ClassifiedImages(
+        images=images, images_processed=len(images), custom_classes=custom_classes
+    )
+    if warnings:
+        body["warnings"] = warnings
+    return body
+
+
+def image_entry(
+    source: ImageSource,
+    classifiers: Sequence[ClassifierResult] = (),
+    error: ErrorInfo | None = None,
+) -> ClassifiedImage:
+    """One image's entry of an answer."""
+    # Never without "classifiers": IBM's own Python models refuse such an entry.
+    entry: ClassifiedImage = {"classifiers": list(classifiers)}
+    if error:
+        entry["error"] = error
+    return cast(ClassifiedImage, entry | source)

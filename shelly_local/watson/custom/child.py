@@ -1,0 +1,86 @@
+"""The training process: pictures in, embeddings out; then embeddings in, heads out.
+
+    python -m shelly_local.watson.custom.child MODEL_FOLDER
+
+Started by ``shelly_local.watson.custom.child_process`` and spoken to in frames on standard input
+and output. It touches no file but the models', and ends with its program: when that dies,
+standard input ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from shelly_local.errors import ImageError, MissingExtraError, ShellyError
+from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
+
+if TYPE_CHECKING:
+    from shelly_local.vision.classifier import EmotionClassifier
+
+#: Photos are to be classified meanwhile without waiting.
+NICENESS = 10
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
+    """Answer until the requests end.
+
+    ``{"do": "embed"}`` with a picture: ``{"found": "face"}`` with the embedding of its
+    largest face, or ``{"found": "no face"}`` or ``{"found": "no picture"}``.
+    ``{"do": "fit"}`` with embeddings and classes: ``{"found": "heads"}`` with weights and
+    biases. What goes wrong otherwise is ``{"error": sentence}``.
+    """
+    classifier: EmotionClassifier | None = None
+    while (request := read_frame(requests)) is not None:
+        message, payload = request
+        try:
+            if message["do"] == "embed":
+                if classifier is None:
+                    from shelly_local.vision.classifier import EmotionClassifier
+
+                    classifier = EmotionClassifier(model)
+                answer = _embed(classifier, payload)
+            else:
+                answer = _fit(payload)
+        except ShellyError as error:
+            answer = {"error": str(error)}, b""
+        except MemoryError:
+            answer = {"error": "there is not enough memory"}, b""
+        write_frame(answers, *answer)
+
+
+def _embed(classifier: EmotionClassifier, picture: bytes) -> tuple[dict[str, Any], bytes]:
+    try:
+        embeddings = classifier.analyse(picture).embeddings
+    except (ImageError, MissingExtraError):
+        return {"found": "no picture"}, b""
+    if not len(embeddings):
+        return {"found": "no face"}, b""
+    return {"found": "face"}, to_bytes(embeddings[0])
+
+
+def _fit(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    from shelly_local.watson.custom.heads import train_heads
+
+    embeddings, positive = from_bytes(payload, 2)
+    heads = train_heads(embeddings, positive)
+    return {"found": "heads"}, to_bytes(heads.weights, heads.biases)
+
+
+def main() -> None:
+    """Serve on standard input and output."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Whatever a library prints must not get between the frames.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    # The program may be gone before it has heard the answer, or interrupted together with us.
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+        serve(sys.stdin.buffer, answers, Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""A training process, seen from the program that starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelly_local.watson.custom.heads import Heads
+from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
+from shelly_local.watson.custom.pictures import TrainingError
+
+#: Seconds for one picture, and for the fit: far beyond what either takes on a slow machine.
+PICTURE_SECONDS, FIT_SECONDS = 120.0, 3600.0
+#: Seconds to wait for a process that was told to end.
+_END_SECONDS = 10.0
+
+
+class WorkerProcess:
+    """One training process, for one training. A context manager; used by one thread.
+
+    A crash of it costs that training and nothing else.
+
+    Args:
+        model: folder of the model whose embeddings are learnt from.
+    """
+
+    def __init__(self, model: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "shelly_local.watson.custom.child", str(model.absolute())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+        )
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._process.kill()
+        # On an end of its input the process ends.
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                cast(Any, stream).close()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once, from any thread; a call under way raises TrainingError."""
+        self._process.kill()
+
+    def embed(self, picture: bytes) -> tuple[str, NDArray[np.float32] | None]:
+        """The embedding, float32 (D,), of a picture's largest face.
+
+        Returns:
+            ``"face"`` and the embedding, or ``"no face"`` or ``"no picture"`` and None.
+
+        Raises:
+            TrainingError: the process cannot go on.
+        """
+        found, payload = self._ask("embed", picture, PICTURE_SECONDS)
+        return found, from_bytes(payload, 1)[0] if found == "face" else None
+
+    def fit(self, embeddings: NDArray[np.float32], positive: NDArray[np.bool_]) -> Heads:
+        """The heads, see ``heads.train_heads``.
+
+        Raises:
+            TrainingError: the process cannot go on.
+        """
+        _, payload = self._ask("fit", to_bytes(embeddings, positive), FIT_SECONDS)
+        return Heads(*from_bytes(payload, 2))
+
+    def _ask(self, what: str, payload: bytes, seconds: float) -> tuple[str, bytes]:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        overdue = threading.Timer(seconds, process.kill)
+        overdue.daemon = True
+        overdue.start()
+        try:
+            write_frame(cast(Any, process.stdin), {"do": what}, payload)
+            answer = read_frame(cast(Any, process.stdout))
+        except (OSError, ValueError):
+            answer = None
+        finally:
+            overdue.cancel()
+        if answer is None:
+            process.kill()
+            raise TrainingError(
+                f"The training process ended unexpectedly (exit status {process.wait()})."
+            )
+        message, payload = answer
+        if "error" in message:
+            raise TrainingError(f"Training failed: {message['error']}")
+        return str(message["found"]), payload
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with a path on which the new process finds this package."""
+    here = str(Path(__file__).resolve().parents[3])
+    paths = [path for path in (os.environ.get("PYTHONPATH"), here) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -1,0 +1,160 @@
+"""The zip files of a training call: checked at once, read one picture at a time later."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from PIL import Image
+
+from shelly_local.errors import ImageError
+from shelly_local.vision.images import MAX_PIXELS, MIN_SIDE, SUPPORTED_FORMATS
+from shelly_local.watson.contract.failures import request_error
+from shelly_local.watson.contract.types import MAX_IMAGE_BYTES, MAX_ZIP_BYTES
+from shelly_local.watson.custom.names import LEARNING_ERROR, checked_class
+from shelly_local.watson.responses import ApiException
+from shelly_local.watson.uploads import ImagesFile, is_picture, open_zip, read_member, read_upload
+
+#: IBM's limits of pictures in a zip file, and of bytes in a call.
+MIN_PICTURES, MAX_PICTURES = 10, 10_000
+MAX_CALL_BYTES = 256 * 1024 * 1024
+#: Entries of a zip file: as many pictures, as much beside each (``__MACOSX``), and folders.
+MAX_ENTRIES = 2 * MAX_PICTURES + 2_000
+#: Bytes of all pictures of a zip file, unpacked. Pictures hardly shrink in a zip; more
+#: than this would be drawings without noise, or a bomb.
+MAX_UNPACKED_BYTES = 5 * MAX_ZIP_BYTES
+#: How often larger a file may be than in the zip; checked from a megabyte on.
+MAX_RATIO, _RATIO_FROM = 200, 1024 * 1024
+#: The part of a zip's general purpose flag that says a file is encrypted (APPNOTE 4.4.4).
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """The pictures of one class, or the negative ones, as they were uploaded.
+
+    Attributes:
+        name: the class; None for negative examples.
+        data: the zip file. It is held in memory until it has been read, never on disk.
+        members: the pictures in it, by position in its directory.
+    """
+
+    name: str | None
+    data: bytes
+    members: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return title(self.name)
+
+    def pictures(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each picture once: the SHA-256 of its bytes, and its bytes."""
+        seen = set()
+        with open_zip(self.data, MAX_ENTRIES) as archive:
+            entries = archive.infolist()
+            for position in self.members:
+                picture = read_member(archive, entries[position])
+                if isinstance(picture, bytes):
+                    digest = hashlib.sha256(picture).digest()
+                    if digest not in seen:
+                        seen.add(digest)
+                        yield digest, picture
+
+
+def title(name: str | None) -> str:
+    """How messages call a set of pictures."""
+    return "negative_examples" if name is None else f"{name}_positive_examples"
+
+
+def read_training_sets(
+    positives: Mapping[str, ImagesFile], negatives: ImagesFile | None
+) -> list[TrainingSet]:
+    """Check the zip files of a call, without decoding any picture.
+
+    Args:
+        positives: a zip file for each class.
+        negatives: a zip file of pictures that show none of the classes.
+
+    Raises:
+        ApiException: 400 for a bad name, what is no zip file, or too few or too many
+            pictures; 413 for too many bytes; 404 for a path that cannot be opened.
+        TypeError: a file is neither bytes nor a path nor a file opened in binary mode.
+    """
+    uploads: list[tuple[str | None, ImagesFile]] = [
+        (checked_class(name), file) for name, file in positives.items()
+    ]
+    if negatives is not None:
+        uploads.append((None, negatives))
+    sets, total = [], 0
+    for name, file in uploads:
+        try:
+            data = read_upload(file)
+            total += len(data)
+            if total > MAX_CALL_BYTES:
+                raise _error(f"The call has more than the {MAX_CALL_BYTES >> 20} MB allowed.", 413)
+            sets.append(TrainingSet(name, data, _checked_members(data, title(name))))
+        except ImageError as error:
+            raise _error(f"{title(name)}: {error}", error.code) from error
+    return sets
+
+
+def _checked_members(data: bytes, what: str) -> tuple[int, ...]:
+    """Positions of the readable pictures of a zip file."""
+    if not data.startswith(b"PK"):
+        raise _error(f"{what} must be a zip file of pictures; this is none.")
+    found: list[int] = []
+    digests: set[bytes] = set()
+    unpacked = others = 0
+    with open_zip(data, MAX_ENTRIES) as archive:
+        for position, member in enumerate(archive.infolist()):
+            if not is_picture(member):
+                continue
+            if member.flag_bits & _ENCRYPTED:
+                raise _error(f"{what} is encrypted; send it without a password.")
+            if member.file_size > max(MAX_RATIO * member.compress_size, _RATIO_FROM):
+                raise _error(
+                    f"{what} has a file that unpacks to more than {MAX_RATIO} times its size; "
+                    "such files are refused."
+                )
+            # What the directory states is checked below against what comes out.
+            content = read_member(archive, member)
+            unpacked += len(content) if isinstance(content, bytes) else 0
+            if unpacked > MAX_UNPACKED_BYTES:
+                raise _error(f"{what} unpacks to more than {MAX_UNPACKED_BYTES >> 20} MB.", 413)
+            if isinstance(content, bytes) and _looks_readable(content):
+                found.append(position)
+                digests.add(hashlib.sha256(content).digest())
+                if len(digests) > MAX_PICTURES:
+                    raise _error(f"{what} has more than {MAX_PICTURES:,} pictures.")
+            else:
+                others += 1
+    if len(digests) < MIN_PICTURES:
+        twice = len(found) - len(digests)
+        beside = f", {twice} more that are repetitions" if twice else ""
+        beside += f", {others} files that cannot be read as pictures" if others else ""
+        raise _error(
+            f"{what} has {len(digests)} pictures{beside}; at least {MIN_PICTURES} different ones "
+            f"are needed ({SUPPORTED_FORMATS}, each with at most {MAX_IMAGE_BYTES >> 20} MB)."
+        )
+    return tuple(found)
+
+
+def _looks_readable(content: bytes) -> bool:
+    """Whether the beginning is that of a picture of a size that can be decoded."""
+    if content[4:8] == b"ftyp":  # HEIC: Pillow knows it only with the extra; decoding decides
+        return True
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
+            warnings.simplefilter("ignore")
+            width, height = image.size
+    except Exception:  # on damaged data Pillow raises nearly every built-in error
+        return False
+    return bool(min(width, height) >= MIN_SIDE and width * height <= MAX_PIXELS)
+
+
+def _error(text: str, code: int = 400) -> ApiException:
+    return request_error(LEARNING_ERROR + text, code)

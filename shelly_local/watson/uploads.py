@@ -1,0 +1,172 @@
+"""Take an upload of IBM's contract apart: one picture, or a zip file of pictures."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from shelly_local.errors import (
+    FileTooLargeError,
+    ImageError,
+    ImageUnreadableError,
+    NotAnImageError,
+    TruncatedImageError,
+)
+from shelly_local.watson.contract.answer import (
+    MAX_IMAGE_BYTES,
+    MAX_ZIP_BYTES,
+    MAX_ZIP_IMAGES,
+    ImageSource,
+    WarningInfo,
+    limit_warning,
+)
+
+ImagesFile = bytes | str | os.PathLike[str] | BinaryIO
+
+#: Most entries of a zip file. A folder of 10,000 pictures is far beyond the 20 looked at; a
+#: directory of millions of empty entries would fill the memory.
+MAX_ZIP_ENTRIES = 10_000
+_ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP_ENTRY = b"PK\x01\x02"
+# What zipfile raises for damaged, encrypted or unusually compressed members.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+
+
+def upload_name(images_file: ImagesFile) -> str | None:
+    """Base name of the path or of the file's ``name``; None for bytes and nameless files."""
+    name = images_file
+    if not isinstance(images_file, bytes | str | os.PathLike):
+        # A file opened by its descriptor has a number for a name.
+        name = getattr(images_file, "name", b"")
+    if isinstance(name, str | os.PathLike):
+        return Path(name).name or None
+    return None
+
+
+def read_images(
+    images_file: ImagesFile, name: str | None, warnings: list[WarningInfo]
+) -> Iterator[tuple[ImageSource, bytes | ImageError]]:
+    """The pictures of an upload, one after the other, or why one cannot be had.
+
+    A zip file is known by its first bytes. Its pictures come in its own order, at most 20;
+    folders, ``__MACOSX`` and files with a leading dot are passed over. Each is read no
+    further than the limit of a picture.
+
+    Args:
+        images_file: bytes, a path, or a file opened in binary mode, read from where it is.
+        name: name of the upload; a picture in a zip is named ``<name>/<path in zip>``.
+        warnings: gets the remark that a zip holds more pictures than are looked at.
+
+    Raises:
+        TypeError: ``images_file`` is none of the kinds above.
+    """
+    source: ImageSource = {"image": name} if name else {}
+    try:
+        data = read_upload(images_file)
+        if not data.startswith(_ZIP_BEGINNINGS):
+            _check_size(len(data), MAX_IMAGE_BYTES)
+            yield source, data
+            return
+        archive = open_zip(data)
+    except ImageError as error:
+        yield source, error
+        return
+    with archive:
+        members = [member for member in archive.infolist() if is_picture(member)]
+        if not members:
+            yield source, NotAnImageError("The zip file holds no picture.")
+        if len(members) > MAX_ZIP_IMAGES:
+            warnings.append(limit_warning(len(members)))
+        for member in members[:MAX_ZIP_IMAGES]:
+            path = f"{name}/{member.filename}" if name else member.filename
+            yield {"image": path}, read_member(archive, member)
+
+
+def read_upload(images_file: ImagesFile) -> bytes:
+    """The bytes of an upload, at most as many as a zip file may have.
+
+    Raises:
+        FileTooLargeError: more bytes than that.
+        ImageUnreadableError: a path that cannot be opened.
+        TypeError: ``images_file`` is none of the kinds of ``read_images``.
+    """
+    if isinstance(images_file, str | os.PathLike):
+        path = Path(images_file)
+        try:
+            # Opening a pipe could wait for ever.
+            if path.exists() and not path.is_file():
+                raise ImageUnreadableError(f"{path.name!r} cannot be opened: it is no file.")
+            with path.open("rb") as file:
+                data = file.read(MAX_ZIP_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ImageUnreadableError(f"{path.name!r} cannot be opened: {reason}.") from error
+    else:
+        data = images_file if isinstance(images_file, bytes) else _read_file(images_file)
+    _check_size(len(data), MAX_ZIP_BYTES)
+    return data
+
+
+def _read_file(file: BinaryIO) -> bytes:
+    data = file.read(MAX_ZIP_BYTES + 1) if hasattr(file, "read") else None
+    if not isinstance(data, bytes):
+        raise TypeError(
+            "images_file must be bytes, a path or a file opened in binary mode, "
+            f"got {type(file).__name__}"
+        )
+    return data
+
+
+def open_zip(data: bytes, max_entries: int = MAX_ZIP_ENTRIES) -> zipfile.ZipFile:
+    """The directory of a zip file; nothing is unpacked.
+
+    Raises:
+        FileTooLargeError: it lists more than ``max_entries``, folders included.
+        TruncatedImageError: no zip file, or a damaged one.
+    """
+    if data.count(_ZIP_ENTRY) > max_entries:
+        raise FileTooLargeError(f"The zip file has more than {max_entries} entries.")
+    try:
+        return zipfile.ZipFile(BytesIO(data))
+    except _ZIP_ERRORS as error:
+        raise TruncatedImageError(f"The zip file is damaged: {error}.") from error
+
+
+def is_picture(member: zipfile.ZipInfo) -> bool:
+    """Whether an entry is neither a folder nor what systems put beside pictures."""
+    parts = PurePosixPath(member.filename).parts
+    hidden = any(part == "__MACOSX" or part.startswith(".") for part in parts)
+    return not (member.is_dir() or hidden)
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | ImageError:
+    """One file of a zip, or why it cannot be had; never more than a picture may have."""
+    try:
+        # Whatever size its header states.
+        with archive.open(member) as file:
+            data = file.read(MAX_IMAGE_BYTES + 1)
+        _check_size(len(data), MAX_IMAGE_BYTES)
+    except ImageError as error:
+        return error
+    except _ZIP_ERRORS as error:
+        return TruncatedImageError(f"The file cannot be read from the zip: {error}.")
+    return data
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise FileTooLargeError(f"The file has more than the {limit >> 20} MB allowed.")

@@ -1,0 +1,74 @@
+"""The training process: what it answers, and what its end costs."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shelly_local.vision.classifier import EmotionClassifier
+from shelly_local.vision.onnx import bundled_model
+from shelly_local.watson.custom import CustomClassifiers
+from shelly_local.watson.custom.child_process import WorkerProcess
+from shelly_local.watson.custom.heads import train_heads
+from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
+from shelly_local.watson.custom.pictures import TrainingError
+from tests.custom_pictures import neutral, settled, smiling, zipped
+
+
+def test_it_computes_what_the_classifier_computes(
+    classifier: EmotionClassifier, smiling_photo: Path, no_face_photo: Path
+) -> None:
+    with WorkerProcess(classifier.model.folder) as worker:
+        kind, embedding = worker.embed(smiling_photo.read_bytes())
+        assert kind == "face"
+        assert embedding is not None
+        expected = classifier.analyse(smiling_photo).embeddings[0]
+        np.testing.assert_allclose(embedding, expected, rtol=1e-3, atol=1e-4)
+        assert worker.embed(no_face_photo.read_bytes()) == ("no face", None)
+        assert worker.embed(b"no picture") == ("no picture", None)
+        faces = np.random.default_rng(0).normal(0, 1, (20, 8)).astype(np.float32)
+        shows = np.arange(20)[:, None] % 2 == [0, 1]
+        heads = worker.fit(faces, shows)
+    np.testing.assert_allclose(heads.weights, train_heads(faces, shows).weights)
+
+
+def test_its_death_is_an_error_and_no_more(smiling_photo: Path) -> None:
+    with WorkerProcess(bundled_model("emotion")) as worker:
+        worker.kill()
+        with pytest.raises(TrainingError, match="ended unexpectedly"):
+            worker.embed(smiling_photo.read_bytes())
+        with pytest.raises(TrainingError, match="ended unexpectedly"):
+            worker.embed(smiling_photo.read_bytes())
+
+
+def test_what_it_cannot_do_is_the_explanation(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(bundled_model("emotion"), tmp_path / "model"))
+    custom = CustomClassifiers(tmp_path / "data", model)
+    (model / "model.onnx").unlink()
+    created = custom.create("Test", {"smile": zipped(smiling()), "plain": zipped(neutral())})
+    found = settled(custom, created["classifier_id"])
+    custom.close()
+    assert found["status"] == "failed"
+    assert found["explanation"].startswith("Training failed: The weights ")
+
+
+def test_frames() -> None:
+    stream = io.BytesIO()
+    arrays = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([True, False])
+    write_frame(stream, {"do": "embed"}, to_bytes(*arrays))
+    write_frame(stream, {"do": "fit"})
+    whole = stream.getvalue()
+    stream.seek(0)
+    first = read_frame(stream)
+    assert first is not None
+    assert first[0] == {"do": "embed"}
+    for found, sent in zip(from_bytes(first[1], 2), arrays, strict=True):
+        assert np.array_equal(found, sent)
+    assert read_frame(stream) == ({"do": "fit"}, b"")
+    assert read_frame(stream) is None
+    for length in (3, 14, 30):  # cut off anywhere
+        assert read_frame(io.BytesIO(whole[:length])) is None

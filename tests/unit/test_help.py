@@ -1,0 +1,28 @@
+"""Every command of training and benchmarks explains itself."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from tests.conftest import ROOT
+
+COMMANDS = sorted(
+    f"{folder}.{path.stem}"
+    for folder in ("training", "benchmarks")
+    for path in (ROOT / folder).glob("*.py")
+    if "\nif __name__ ==" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(command)
+    monkeypatch.setattr("sys.argv", [command, "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        module.main()
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: ")
