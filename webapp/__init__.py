@@ -6,20 +6,25 @@ cookie exists, and nothing about a photo is logged.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
 from shelly_local.http import request_log as requestlog
-from shelly_local.http.gate import DEFAULT_THREADS, MAX_WAIT, Gate
+from shelly_local.http.gate import MAX_WAIT, Gate
 from shelly_local.http.hosts import LOOPBACK_HOSTS
+from shelly_local.settings import resolve
+from shelly_local.settings.table import COMMANDS, DEFAULT_THREADS
 from shelly_local.vision.images import MAX_FILE_BYTES
 from shelly_local.watson.server.api import create_api, mounted
+from shelly_local.watson.server.app import server_config
 
 from . import compression, operations, problems, security, views
 from .advice import Adviser
 from .offered import LOCAL, Classifier, Offers
+from .opened import Answerers
 
 if TYPE_CHECKING:
     from shelly_local.watson.client import VisualRecognition
@@ -38,7 +43,10 @@ def create_app(
     config: Mapping[str, Any] | None = None,
     recognition: VisualRecognition | None = None,
 ) -> Flask:
-    """Build the application.
+    """Build the application; ``gunicorn 'webapp:create_app()'`` runs it.
+
+    Without any argument it is that of ``shelly web``, with the settings of the environment and
+    of the settings file.
 
     Args:
         classifier: shared by all requests, so it must be thread-safe; or backends by name,
@@ -64,6 +72,8 @@ def create_app(
         ValueError: the lines of advice do not cover every class, or a value of ``config``
             is unusable.
     """
+    if classifier is None and config is None and recognition is None:
+        return _as_set()
     app = Flask(__name__)
     app.config.from_mapping(
         ALLOWED_HOSTS=LOOPBACK_HOSTS,
@@ -100,6 +110,15 @@ def create_app(
         # Beside the page, not behind it: the API has checks and error shapes of its own.
         app.wsgi_app = mounted(app.wsgi_app, api)  # type: ignore[assignment,method-assign]
     return app
+
+
+def _as_set() -> Flask:
+    """The application of ``shelly web``, which ends with this process."""
+    settings = resolve(COMMANDS, {}, table="web")
+    answerers = Answerers(settings)
+    atexit.register(answerers.close)
+    config = {"THREADS": settings["threads"], **server_config(settings)}
+    return create_app(answerers.backends, config, answerers.recognition)
 
 
 def _api_config(app: Flask) -> dict[str, Any]:

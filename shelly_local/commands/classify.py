@@ -22,10 +22,10 @@ from shelly_local.batch.writers import (
 )
 from shelly_local.commands import classify_job
 from shelly_local.commands.classify_job import output_kind
-from shelly_local.commands.options import add_flags
-from shelly_local.commands.setting_table import COMMANDS, LOCAL, settings_of
 from shelly_local.errors import ShellyError
 from shelly_local.results import PhotoEmotions
+from shelly_local.settings import add_flags
+from shelly_local.settings.table import COMMANDS, LOCAL, settings_of
 
 #: The answer to a photo, by its bytes or its path.
 Classify = Callable[[bytes | Path], PhotoEmotions]

@@ -11,7 +11,7 @@ from shelly_local.batch.inputs import STANDARD_INPUT, PhotoInput
 from shelly_local.batch.job import DEFAULT_BATCH
 from shelly_local.batch.run import ENGINES, Options, run_job
 from shelly_local.batch.writers import find_overwritten
-from shelly_local.commands.options import Setting, whole_number
+from shelly_local.settings import Setting, whole_number
 
 #: What an output is by its suffix.
 KINDS = {

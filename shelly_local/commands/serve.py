@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from shelly_local.batch.writers import complain
-from shelly_local.commands.options import add_flags
-from shelly_local.commands.setting_table import COMMANDS, settings_of
 from shelly_local.errors import ShellyError
+from shelly_local.settings import add_flags
+from shelly_local.settings.table import COMMANDS, settings_of
 
 if TYPE_CHECKING:
-    import socket
-
-    from shelly_local.watson.client import VisualRecognition
+    pass
 
 DESCRIPTION = """\
 Answer programs written for IBM Watson Visual Recognition v3: classify photos, create
@@ -28,7 +24,6 @@ EXAMPLES = """\
 examples:
   shelly serve                      http://127.0.0.1:4001, for this machine, without a key
   SHELLY_APIKEY=... shelly serve    the same, with a key
-  shelly serve --processes 4        four processes at the port, for many requests at once
   SHELLY_APIKEY=... shelly serve --host 0.0.0.0
                                     for everyone in your network who has the key
   shelly serve --classifier-alias DefaultCustomModel_1997094634
@@ -69,124 +64,27 @@ def execute(arguments: argparse.Namespace) -> int:
     settings = settings_of("serve", arguments)
     # Flask and the model runtime take time to load; --help needs neither.
     from shelly_local.http import serving
-    from shelly_local.http import supervisor as processes
     from shelly_local.http.hosts import is_loopback
+    from shelly_local.watson.server.api import QUEUE_FACTOR, body_limit
+    from shelly_local.watson.server.app import create_app, finish
 
-    host, port = settings["host"], settings["port"]
+    host, threads = settings["host"], settings["threads"]
     if not is_loopback(host):
         _check_key(host, settings["apikey"], settings["without_key"])
-    if settings["processes"] == 1:
-        _serve(settings)
-        return 0
-    sockets = serving.listen(host, port)
-    places = [serving.place(listener) for listener in sockets]
+    app = create_app(settings)
     try:
-        processes.Processes(_serve_beside, settings, sockets, settings["processes"]).run(
-            lambda: serving.tell(places, _announce)
+        server = serving.bind(
+            app, host, settings["port"], threads=threads * (1 + QUEUE_FACTOR), body_limit=body_limit
         )
+        with suppress(KeyboardInterrupt):
+            serving.serve(server, _announce)
     finally:
-        for listener in sockets:
-            listener.close()
+        finish(app.extensions["recognition"])
     return 0
 
 
 def _announce(url: str) -> str:
     return f"Watson Visual Recognition v3 is at {url} (stop it with Ctrl-C)"
-
-
-def _serve_beside(
-    settings: dict[str, Any], sockets: Sequence[socket.socket], ready: Callable[[], None]
-) -> None:
-    """Answer as one of several processes."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # see ``Processes``
-    _serve(settings, sockets, ready)
-
-
-def _serve(
-    settings: dict[str, Any],
-    sockets: Sequence[socket.socket] | None = None,
-    ready: Callable[[], None] | None = None,
-) -> None:
-    """Answer until Ctrl-C or SIGTERM.
-
-    Args:
-        settings: see ``settings_of``.
-        sockets: to listen on; None for the address in the settings.
-        ready: called before the first answer, instead of printing the address.
-    """
-    from shelly_local.http import serving
-    from shelly_local.http.hosts import allowed_hosts
-    from shelly_local.watson.server.api import QUEUE_FACTOR, body_limit, create_api
-
-    host, threads = settings["host"], settings["threads"]
-    # Several requests at once keep the cores busy: threads within one would only compete.
-    recognition = open_recognition(
-        settings,
-        model=settings["model"],
-        detection=settings["detection"],
-        backend=settings["backend"][0],
-        threads=1,
-    )
-    try:
-        recognition.load()
-        app = create_api(
-            recognition,
-            {
-                "API_KEY": settings["apikey"],
-                "ALLOWED_HOSTS": allowed_hosts(host, settings["allowed_host"]),
-                "ALLOWED_ORIGINS": settings["allowed_origin"],
-                "THREADS": threads,
-                "REQUEST_LOG": None if settings["log_format"] == "none" else settings["log_format"],
-            },
-        )
-        server = serving.bind(
-            app, host, settings["port"], sockets=sockets,
-            threads=threads * (1 + QUEUE_FACTOR), body_limit=body_limit,
-        )  # fmt: skip
-        if ready is not None:
-            ready()
-        with suppress(KeyboardInterrupt):
-            serving.serve(server, _announce if ready is None else None)
-    finally:
-        finish(recognition)
-
-
-def open_recognition(settings: dict[str, Any], **who: Any) -> VisualRecognition:
-    """What answers the API's calls.
-
-    Custom classifiers are opened now, so that trainings that a killed process left
-    unfinished are taken up.
-
-    Args:
-        settings: see ``settings_of``.
-        **who: ``model``, ``detection``, ``classifier`` and ``backend`` of ``VisualRecognition``.
-
-    Raises:
-        ShellyError: the model or the data folder cannot be used.
-    """
-    from shelly_local.watson.client import VisualRecognition
-
-    allow: dict[str, bool | Literal["loopback"]] = {
-        "no": False,
-        "public": True,
-        "loopback": "loopback",
-    }
-    recognition = VisualRecognition(
-        allow_url=allow[settings["allow_url"]],
-        classifier_aliases=settings["classifier_alias"],
-        data_dir=settings["data_dir"],
-        **who,
-    )
-    _ = recognition.custom_classifiers
-    return recognition
-
-
-def finish(recognition: VisualRecognition) -> None:
-    """End trainings: at once if the user presses Ctrl-C meanwhile."""
-    try:
-        recognition.close(wait=True)
-    except KeyboardInterrupt:
-        recognition.close(wait=False)
 
 
 def _check_key(host: str, key: str | None, without_key: bool) -> None:

@@ -12,13 +12,9 @@ from importlib import import_module
 from typing import Any
 
 from shelly_local.batch.writers import complain
-from shelly_local.commands.options import add_flags
-from shelly_local.commands.serve import finish, open_recognition
-from shelly_local.commands.setting_table import COMMANDS, LOCAL, settings_of
-from shelly_local.errors import ShellyError
+from shelly_local.settings import add_flags
+from shelly_local.settings.table import COMMANDS, settings_of
 
-#: Somebody waits for the answer: fewer tries than for a batch, and seconds that fit a page.
-CLOUD_OPTIONS = {"attempts": 2, "read_timeout": 15.0}
 #: How long --open waits for the server to answer, in seconds.
 OPEN_TIMEOUT = 10.0
 
@@ -73,7 +69,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """
     settings = settings_of("web", arguments)
     webapp, server = _load_webapp()
-    from shelly_local.http.hosts import allowed_hosts, is_loopback
+    from shelly_local.http.hosts import is_loopback
+    from shelly_local.watson.server.app import server_config
 
     host, port = settings["host"], settings["port"]
     loopback = is_loopback(host)
@@ -82,26 +79,17 @@ def execute(arguments: argparse.Namespace) -> int:
             f"warning: with --host {host} anyone in your network can reach this page and send "
             "photos to it; there is no password and no encryption"
         )
-    backends = _open_backends(settings)
-    recognition = None
-    if loopback or settings["apikey"]:
-        recognition = open_recognition(settings, classifier=backends[LOCAL].classifier)
-    else:
+    if not (loopback or settings["apikey"]):
         complain(
             "warning: programs written for Watson are not answered; set SHELLY_APIKEY to a key "
             "of your choice for that"
         )
+    answerers = import_module(f"{webapp.__name__}.opened").Answerers(settings)
     try:
         app = webapp.create_app(
-            backends,
-            {
-                "ALLOWED_HOSTS": allowed_hosts(host, settings["allowed_host"]),
-                "THREADS": settings["threads"],
-                "REQUEST_LOG": None if settings["log_format"] == "none" else settings["log_format"],
-                "API_KEY": settings["apikey"],
-                "ALLOWED_ORIGINS": settings["allowed_origin"],
-            },
-            recognition,
+            answerers.backends,
+            {"THREADS": settings["threads"], **server_config(settings)},
+            answerers.recognition,
         )
         if arguments.open:
             port = port or _free_port()
@@ -110,32 +98,8 @@ def execute(arguments: argparse.Namespace) -> int:
         with suppress(KeyboardInterrupt):  # one that comes before serve() listens for it
             server.serve(app, host, port)  # prints the address
     finally:
-        if recognition is not None:
-            finish(recognition)
-        for backend in backends.values():
-            backend.close()
+        answerers.close()
     return 0
-
-
-def _open_backends(settings: dict[str, Any]) -> dict[str, Any]:
-    """The backends by name in this order, and the local one if it is not among them.
-
-    Raises:
-        ShellyError: one of them cannot be opened; those before it are closed.
-    """
-    from shelly_local.backends import NAMES, open_backend
-
-    here = {name: settings[name] for name in ("model", "detection")}
-    backends: dict[str, Any] = {}
-    try:
-        for name in dict.fromkeys([*settings["backend"], LOCAL]):
-            options: dict[str, Any] = CLOUD_OPTIONS if name in NAMES else {}
-            backends[name] = open_backend(name, **(here if name == LOCAL else options))
-    except ShellyError:
-        for backend in backends.values():
-            backend.close()
-        raise
-    return backends
 
 
 def page_url(host: str, port: int) -> str:

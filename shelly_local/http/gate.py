@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 from shelly_local.errors import ShellyError
 
-#: Classifications at once; each uses a core well, so that more would only slow each other.
-DEFAULT_THREADS = 4
 #: Seconds a photo waits for its turn: longer than one classification, shorter than patience.
 MAX_WAIT = 10.0
 #: Seconds after which a refused client may come again; a photo takes less.

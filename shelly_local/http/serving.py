@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import select
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -31,39 +30,6 @@ RECEIVED_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 2**20
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that several processes can share, one per address of the host.
-
-    Args:
-        host: name or address to listen on.
-        port: 0 to 65535; 0 takes a free one.
-
-    Raises:
-        ShellyError: the address cannot be listened on, or a number is out of range.
-    """
-    _check_port(port)
-    sockets: list[socket.socket] = []
-    try:
-        found = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        for family, _, _, _, address in dict.fromkeys(found):
-            listener = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # All addresses get the port that the first one got.
-            chosen = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
-            listener.bind((address[0], chosen, *address[2:]))
-            listener.listen(MAX_CONNECTIONS)
-    except OSError as error:
-        for listener in sockets:
-            listener.close()
-        raise _cannot_listen(host, port, error) from error
-    return sockets
-
-
 def bind(
     app: Any,
     host: str,
@@ -71,7 +37,6 @@ def bind(
     *,
     threads: int,
     body_limit: BodyLimit,
-    sockets: Sequence[socket.socket] | None = None,
 ) -> Any:
     """Bind an application to an address, without answering yet.
 
@@ -81,7 +46,6 @@ def bind(
         port: 0 to 65535; 0 takes a free one.
         threads: requests answered at once; ``SPARE_THREADS`` come on top.
         body_limit: limit of a request's body in bytes, by its method and path.
-        sockets: from :func:`listen`, to take instead of an address.
 
     Returns:
         A Waitress server: ``run()`` answers until ``close()``.
@@ -91,12 +55,12 @@ def bind(
     """
     _check_port(port)
     listeners: dict[int, Any] = {}
-    place = {"sockets": list(sockets)} if sockets else {"host": host, "port": port}
     try:
         server = waitress.create_server(
             app,
             map=listeners,
-            **place,
+            host=host,
+            port=port,
             threads=threads + SPARE_THREADS,
             backlog=MAX_CONNECTIONS,
             connection_limit=MAX_CONNECTIONS + SPARE_CONNECTIONS,
@@ -121,22 +85,21 @@ def bind(
     return server
 
 
-def serve(server: Any, announce: Callable[[str], str] | None) -> None:
+def serve(server: Any, announce: Callable[[str], str]) -> None:
     """Answer requests until Ctrl-C or SIGTERM, then return.
 
     Requests under way get their answers, for which Waitress leaves five seconds.
 
     Args:
         server: from :func:`bind`.
-        announce: the line to print for an address such as ``http://127.0.0.1:4000/``; None
-            if somebody else prints it.
+        announce: the line to print for an address such as ``http://127.0.0.1:4000/``.
     """
     previous = None
     if threading.current_thread() is threading.main_thread():
         previous = signal.signal(signal.SIGTERM, _stop)
     try:
-        if announce is not None:
-            tell(addresses(server), announce)
+        for address, port in addresses(server):
+            print(announce(f"http://{address}:{port}/"), flush=True)
         # Waitress ends run() on SystemExit and KeyboardInterrupt, after letting the
         # requests under way finish.
         server.run()
@@ -144,18 +107,6 @@ def serve(server: Any, announce: Callable[[str], str] | None) -> None:
         server.close()
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
-
-
-def tell(places: Sequence[tuple[str, int]], announce: Callable[[str], str]) -> None:
-    """Print the line of each ``(host, port)``; see :func:`serve`."""
-    for address, port in places:
-        print(announce(f"http://{address}:{port}/"), flush=True)
-
-
-def place(listener: socket.socket) -> tuple[str, int]:
-    """The ``(host, port)`` that a socket of :func:`listen` listens on."""
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]" if ":" in host else host, int(port)
 
 
 def addresses(server: Any) -> list[tuple[str, int]]:

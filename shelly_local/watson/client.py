@@ -295,7 +295,7 @@ class VisualRecognition(CustomClassifierCalls):
         return EmotionClassifier(self._model, **self._local)
 
     def _backend_name(self) -> str | Backend:
-        from shelly_local.commands.setting_table import BACKEND
+        from shelly_local.settings.table import BACKEND
 
         text = os.environ.get(BACKEND.variable, "")
         names: list[str] = BACKEND.read(text)

@@ -10,8 +10,8 @@ import pytest
 
 from shelly_local import VisualRecognition
 from shelly_local.commands.main import main
-from shelly_local.commands.options import SettingError, host_name, resolve, whole_number, yes_or_no
-from shelly_local.commands.setting_table import COMMANDS
+from shelly_local.settings import SettingError, host_name, resolve, whole_number, yes_or_no
+from shelly_local.settings.table import COMMANDS
 
 FILE = """
 host = "0.0.0.0"

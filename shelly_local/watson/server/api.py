@@ -10,8 +10,9 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, request
 
 from shelly_local.http import request_log as requestlog
-from shelly_local.http.gate import DEFAULT_THREADS, Gate
+from shelly_local.http.gate import Gate
 from shelly_local.http.hosts import LOOPBACK_HOSTS, host_name, is_another_site
+from shelly_local.settings.table import DEFAULT_THREADS
 from shelly_local.watson.client import VisualRecognition
 from shelly_local.watson.contract.answer import (
     no_images_error,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -247,7 +248,10 @@ def _chunks(request: Request, limit: int) -> Iterator[bytes]:
     total = 0
     # Bit 4 stands for a gzip header (zlib's manual, inflateInit2).
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS) if coding == "gzip" else None
-    left = int(request.environ.get("CONTENT_LENGTH") or 0)
+    length = request.environ.get("CONTENT_LENGTH")
+    # Waitress tells the length of a chunked body, other servers only that its end is known.
+    chunked = bool(not length and request.environ.get("HTTP_TRANSFER_ENCODING"))
+    left = sys.maxsize if chunked else int(length or 0)
     while left > 0 and (raw := stream.read(min(_CHUNK_BYTES, left))):
         left -= len(raw)
         for piece in _inflated(inflater, raw) if inflater else (raw,):
@@ -257,7 +261,7 @@ def _chunks(request: Request, limit: int) -> Iterator[bytes]:
             if inflater and isinstance(stream, Body):
                 stream.reserve(len(piece))
             yield piece
-    if left > 0 or (inflater and total and not inflater.eof):
+    if (left > 0 and not chunked) or (inflater and total and not inflater.eof):
         raise request_error("The body was cut off.")
 
 

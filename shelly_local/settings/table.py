@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shelly_local.commands.options import (
+from shelly_local.settings import (
     Setting,
     any_text,
     host_name,
@@ -20,8 +20,9 @@ from shelly_local.commands.options import (
     whole_number,
     yes_or_no,
 )
-from shelly_local.http.gate import DEFAULT_THREADS
 
+#: Photos classified at once; each uses a core well, so that more would only slow each other.
+DEFAULT_THREADS = 4
 #: The backend that answers unless another is named.
 LOCAL = "local"
 DEFAULT_HOST = "127.0.0.1"
@@ -116,14 +117,6 @@ ALLOWED_ORIGIN = Setting(
     help="web site, such as https://shelly.example, whose pages may use all of the API without a "
     "key, custom classifiers included; repeatable",
 )
-PROCESSES = Setting(
-    "processes",
-    whole_number(1, 1024),
-    1,
-    metavar="N",
-    help="how many processes answer at the port, each with a model and --threads of its own "
-    "(default: 1)",
-)
 WITHOUT_KEY = Setting(
     "without-key",
     yes_or_no,
@@ -145,7 +138,7 @@ _BOTH_SERVERS = (
 COMMANDS: Mapping[str, tuple[Setting, ...]] = {
     "classify": (BACKEND, MODEL, DETECTION),
     "web": (HOST, _port(PAGE_PORT), *_BOTH_SERVERS),
-    "serve": (HOST, _port(API_PORT), *_BOTH_SERVERS, PROCESSES, WITHOUT_KEY),
+    "serve": (HOST, _port(API_PORT), *_BOTH_SERVERS, WITHOUT_KEY),
 }
 
 

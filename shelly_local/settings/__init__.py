@@ -10,7 +10,7 @@ top::
     port = 8080
 
 Every source goes through the same parser, and an error names the source. Which settings there are
-stands in ``setting_table``.
+stands in ``settings.table``.
 """
 
 from __future__ import annotations
