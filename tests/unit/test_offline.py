@@ -58,7 +58,7 @@ print(urllib.request.urlopen(request, timeout=30).read().decode())
 """
 
 
-def test_classify_and_page_without_a_network(smiling_photo: Path) -> None:
+def test_classify_and_page_without_a_network(smiling_photo: Path, tmp_path: Path) -> None:
     isolated = ["unshare", "--net", "--map-root-user"]
     namespace = (
         shutil.which("unshare") is not None
@@ -74,6 +74,7 @@ def test_classify_and_page_without_a_network(smiling_photo: Path) -> None:
         text=True,
         timeout=120,
         cwd=ROOT,
+        env={**os.environ, "SHELLY_DATA_DIR": str(tmp_path)},
         check=False,
     )
     assert run.returncode == 0, run.stderr

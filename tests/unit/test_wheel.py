@@ -110,8 +110,9 @@ def test_benchmark_from_the_wheel(installed: Path, smiling_photo: Path, tmp_path
     assert "pip install 'shelly-local[cloud]'" in done.stderr
 
 
-def test_page_from_the_wheel(installed: Path) -> None:
+def test_page_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     code = (
+        f"import os; os.environ['SHELLY_DATA_DIR'] = {str(tmp_path)!r};"
         "import shelly_local, shelly_local.webapp as webapp;"
         "client = webapp.create_app().test_client();"
         "print(shelly_local.__file__);"
