@@ -55,14 +55,9 @@ def read_source(source: object) -> tuple[bytes, str]:
             if status.st_size > MAX_FILE_BYTES:
                 raise _file_too_large(label, f"{status.st_size:,}")
             with path.open("rb") as file:
-                data = _read_stream(file)
+                data = read_stream(file)
         elif hasattr(source, "read") and not isinstance(source, io.TextIOBase):
-            data = _read_stream(source)
-            if not data and _position(source):
-                raise NotAnImageError(
-                    f"{label} is a stream at its end: nothing is left to read from it; call"
-                    " seek(0) first."
-                )
+            data = read_stream(source)
         else:
             raise TypeError(
                 f"source must be bytes, a path or a binary file object, got {type(source).__name__}"
@@ -93,15 +88,24 @@ def _check_path(name: str) -> None:
     raise ImageUnreadableError(f"{shown} is {what}, not the path of a file; {instead}.")
 
 
-def _read_stream(stream: Any) -> bytes:
-    """All of ``stream``, but at most one byte more than ``MAX_FILE_BYTES``."""
-    data = bytearray()
-    while len(data) <= MAX_FILE_BYTES:
-        block = stream.read(MAX_FILE_BYTES + 1 - len(data))
+def read_stream(stream: Any, limit: int = MAX_FILE_BYTES) -> bytes:
+    """All of a binary stream, whose reads may be short, but at most one byte more than ``limit``.
+
+    Raises:
+        NotAnImageError: it is at its end, and has been read before.
+        TypeError: it gives no bytes.
+    """
+    data = io.BytesIO()
+    while data.tell() <= limit:
+        block = stream.read(limit + 1 - data.tell())
         if not block:
             break
-        data += block
-    return bytes(data)
+        data.write(block)
+    if not data.tell() and _position(stream):
+        raise NotAnImageError(
+            "The photo is a stream at its end: nothing is left to read from it; call seek(0) first."
+        )
+    return data.getvalue()
 
 
 def _position(stream: Any) -> int:

@@ -17,7 +17,7 @@ from shelly_local.vision.onnx import read_description
 from shelly_local.watson.contract.types import CustomEntry
 from shelly_local.watson.custom.heads import Heads
 from shelly_local.watson.custom.records import DamagedError, Record, as_entry, damaged
-from shelly_local.watson.custom.store import Store
+from shelly_local.watson.custom.store import Store, StoreError
 from shelly_local.watson.custom.trainer import Task, interrupted
 from shelly_local.watson.custom.training_queue import TrainingProcess
 
@@ -25,6 +25,7 @@ from shelly_local.watson.custom.training_queue import TrainingProcess
 MAX_ATTEMPTS = 3
 #: Trained heads kept in memory; those of 20 classes take 60 kB.
 _HEADS_KEPT = 64
+_NOT_WRITABLE = "Its training was interrupted, and the disk cannot be written."
 # A file may be replaced between reading its name and reading it.
 _READ_TRIES = 3
 
@@ -94,7 +95,11 @@ class Catalogue:
             try:
                 record = self._store.read(classifier_id)
                 if record and record.job and self._training.lost(record.job):
-                    record = self._settle(classifier_id)
+                    interrupted_now = replace(record, job=None, explanation=_NOT_WRITABLE)
+                    try:
+                        record = self._settle(classifier_id)
+                    except StoreError:  # a full disk must not keep the others from answering
+                        record = interrupted_now
                 if record is None:
                     return None
                 if record.model != self.model and (record.heads or not record.job):
@@ -114,6 +119,7 @@ class Catalogue:
             return None
         key = record.heads.sha256
         if (known := self._heads.get(key)) is not None:
+            self._heads.move_to_end(key)
             return known
         arrays = self._store.load(record.classifier_id, record.heads)
         try:

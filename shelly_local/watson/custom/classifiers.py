@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +33,9 @@ from shelly_local.watson.custom.records import (
     as_classifier,
     now,
 )
-from shelly_local.watson.custom.store import Store
+from shelly_local.watson.custom.store import Store, StoreError
 from shelly_local.watson.custom.trainer import Task
-from shelly_local.watson.custom.training_queue import TrainingProcess
+from shelly_local.watson.custom.training_queue import StoppingError, TrainingProcess
 from shelly_local.watson.custom.training_sets import TrainingSet, read_training_sets
 from shelly_local.watson.uploads import ImagesFile
 
@@ -82,7 +84,9 @@ class CustomClassifiers:
         self._store = Store(self.folder)
         self._training = TrainingProcess(self._store, model)
         self._catalogue = Catalogue(self._store, self._training, weights_sha256(model))
-        # What a killed process left unfinished is taken up now.
+        # What a killed process left is removed now, and what it left unfinished is taken up.
+        with contextlib.suppress(StoreError):
+            self._sweep()
         self._catalogue.views()
 
     def create(
@@ -106,6 +110,7 @@ class CustomClassifiers:
         Raises:
             ApiException: 400 for bad names, fewer than two zip files, or what is wrong with
                 one; 413 for one that is too large; 429 when too many trainings wait.
+            StoppingError: the program ends, and would not do the training.
             StoreError: the folder cannot be written.
             TypeError: a file is neither bytes nor a path nor a file opened in binary mode.
         """
@@ -133,7 +138,11 @@ class CustomClassifiers:
                     self._store.create(record)
                 except FileExistsError:
                     record.classifier_id = ""
-            self._training.add(Task(record.classifier_id, record.job.token, sets))
+            try:
+                self._training.add(Task(record.classifier_id, record.job.token, sets))
+            except StoppingError:
+                self._store.delete(record.classifier_id)
+                raise
         return as_classifier(record)
 
     def update(
@@ -159,6 +168,7 @@ class CustomClassifiers:
         Raises:
             ApiException: as for :meth:`create`; 404 for an unknown id; 409 while the
                 classifier is training; 400 if it has failed or keeps no pictures.
+            StoppingError: the program ends, and would not do the training.
             StoreError: the folder cannot be written.
             TypeError: a file is neither bytes nor a path nor a file opened in binary mode.
         """
@@ -169,11 +179,16 @@ class CustomClassifiers:
         label = [] if customer_id is None else [checked_customer_id(customer_id)]
         with self._store.writing():
             record = self._updatable(classifier_id)
+            before = replace(record)
             record.customer_ids = list(dict.fromkeys([*record.customer_ids, *label]))
             classes = list(dict.fromkeys([*record.classes, *positives]))
             record.job = self._new_job(classes, learning_opt_out)
             self._store.write(record)
-            self._training.add(Task(classifier_id, record.job.token, sets))
+            try:
+                self._training.add(Task(classifier_id, record.job.token, sets))
+            except StoppingError:
+                self._store.write(before)
+                raise
         return as_classifier(record)
 
     def get(self, classifier_id: str) -> Classifier:
@@ -206,6 +221,7 @@ class CustomClassifiers:
             StoreError: the folder cannot be written.
         """
         checked_customer_id(customer_id)
+        self._sweep()
         if not self._store.ids():
             return
         gone = []
@@ -273,6 +289,11 @@ class CustomClassifiers:
                 others have failed.
         """
         self._training.close(wait=wait)
+
+    def _sweep(self) -> None:
+        if self._store.has_leftovers():
+            with self._store.writing():
+                self._store.sweep()
 
     def _read_sets(
         self, positives: Mapping[str, ImagesFile], negatives: ImagesFile | None

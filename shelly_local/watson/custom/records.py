@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -12,6 +15,7 @@ from shelly_local.watson.contract.types import Classifier, CustomEntry
 
 #: Version of the JSON that this code reads and writes.
 FORMAT = 1
+_CHECKSUM = "sha256"
 #: All classifiers of a machine are their user's: one owner, in the form of IBM's account ids.
 OWNER = str(uuid.uuid5(uuid.NAMESPACE_DNS, "shelly-local"))
 
@@ -91,8 +95,9 @@ class Record:
         return "ready" if self.heads else "failed"
 
     def as_json(self) -> dict[str, Any]:
-        """The content of its file."""
-        return {"format": FORMAT, **asdict(self)}
+        """The content of its file, with the SHA-256 of all the rest."""
+        content = {"format": FORMAT, **asdict(self)}
+        return {**content, _CHECKSUM: _sha256(content)}
 
 
 def record_from_json(content: Any) -> Record:
@@ -103,6 +108,9 @@ def record_from_json(content: Any) -> Record:
     """
     try:
         values = dict(content)
+        # Version 0.1.0 wrote none.
+        if _CHECKSUM in values and values.pop(_CHECKSUM) != _sha256(values):
+            raise DamagedError("it is not what was written")
         if (found := values.pop("format")) != FORMAT:
             raise DamagedError(f"it has format {found!r}; this version reads {FORMAT}")
         for key in ("heads", "pictures"):
@@ -111,11 +119,13 @@ def record_from_json(content: Any) -> Record:
             job = dict(values["job"])
             values["job"] = Job(**{**job, "pictures": _arrays_file(job["pictures"])})
         record = Record(**values)
-    except (KeyError, TypeError, ValueError) as error:
+        texts = [record.classifier_id, record.name, record.created, record.model]
+        texts += [*record.classes, *record.customer_ids]
+        if record.job:
+            texts += [record.job.token, record.job.process, *record.job.classes]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DamagedError(f"an entry is missing or wrong: {error!r}") from error
-    texts = [record.classifier_id, record.name, record.created, record.model, *record.classes]
-    job_texts = [record.job.token, record.job.process, *record.job.classes] if record.job else []
-    if not all(isinstance(text, str) for text in [*texts, *job_texts, *record.customer_ids]):
+    if not all(isinstance(text, str) for text in texts):
         raise DamagedError("an entry that must be text is none")
     return record
 
@@ -127,6 +137,11 @@ def _arrays_file(content: Any) -> ArraysFile | None:
     if not isinstance(found.file, str) or not isinstance(found.sha256, str):
         raise TypeError("the entry of a file must be text")
     return found
+
+
+def _sha256(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def now() -> str:

@@ -44,6 +44,7 @@ _REPLACE_TRIES, _REPLACE_PAUSE = 50, 0.02
 class StoreError(ShellyError):
     """The data folder cannot be written or read as a whole."""
 
+    code = 507
     error_id = "store_error"
 
 
@@ -106,7 +107,7 @@ class Store:
         folder = self._classifiers / classifier_id
         try:
             content = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             if not os.path.lexists(folder):
                 return None
             reason = error.strerror if isinstance(error, OSError) else "it is no JSON"
@@ -183,6 +184,14 @@ class Store:
         _remove(gone)
         return True
 
+    def has_leftovers(self) -> bool:
+        """Whether a killed process left something that :meth:`sweep` removes."""
+        try:
+            names = [entry.name for entry in self._classifiers.iterdir()]
+        except OSError:
+            return False
+        return any(name.startswith((_UNFINISHED, _DELETED)) for name in names)
+
     def sweep(self) -> None:
         """Remove what killed processes left behind."""
         for entry in list(self._classifiers.iterdir()):
@@ -207,11 +216,14 @@ class Store:
         path = self.folder / _PROCESSES / process
         if not _PROCESS.fullmatch(process) or not path.exists():
             return False
-        lock = try_lock(path)
-        if lock is None:
-            return True
-        lock.release()
-        path.unlink(missing_ok=True)
+        try:
+            lock = try_lock(path)
+            if lock is None:
+                return True
+            lock.release()
+            path.unlink(missing_ok=True)
+        except OSError:  # the disk can be read only, and nobody trains there
+            return False
         return False
 
     def _drop_unnamed(self, folder: Path, record: Record) -> None:
@@ -249,7 +261,7 @@ def _npy(array: NDArray[Any]) -> bytes:
 
 
 def _json(record: Record) -> bytes:
-    return json.dumps(record.as_json(), indent=1, ensure_ascii=False).encode()
+    return json.dumps(record.as_json(), indent=1).encode()
 
 
 def _write(path: Path, data: bytes) -> None:

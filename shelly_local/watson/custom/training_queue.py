@@ -7,10 +7,21 @@ import os
 import threading
 from pathlib import Path
 
+from shelly_local.errors import ShellyError
 from shelly_local.watson.custom.locks import HeldLock
 from shelly_local.watson.custom.records import Job
 from shelly_local.watson.custom.store import Store
 from shelly_local.watson.custom.trainer import Task, Trainer
+
+
+class StoppingError(ShellyError):
+    """Trainings end now, and another is not begun."""
+
+    code = 503
+    error_id = "stopping"
+
+    def __init__(self) -> None:
+        super().__init__("Trainings end now; please try again in a moment.")
 
 
 class TrainingProcess:
@@ -35,6 +46,7 @@ class TrainingProcess:
         self._name = ""
         self._mark: HeldLock | None = None
         self._trainer: Trainer | None = None
+        self._stopping = False
 
     @property
     def _lock(self) -> threading.RLock:
@@ -50,8 +62,14 @@ class TrainingProcess:
             return self._name
 
     def add(self, task: Task) -> None:
-        """Train; the record's job must bear the name of this process."""
+        """Train; the record's job must bear the name of this process.
+
+        Raises:
+            StoppingError: :meth:`close` is under way.
+        """
         with self._lock:
+            if self._stopping:
+                raise StoppingError
             if self._trainer is None:
                 self._trainer = Trainer(self._store, self._model)
                 atexit.register(self.close, wait=True)
@@ -80,10 +98,12 @@ class TrainingProcess:
         """End the trainer, after its work or at once; another training starts a new one."""
         with self._lock:
             trainer = self._trainer
+            self._stopping = trainer is not None
         if trainer is not None:
             # Without the lock: others may ask meanwhile how their training goes.
             trainer.close(wait=wait)
         with self._lock:
+            self._stopping = False
             if self._trainer is trainer:
                 self._trainer = None
                 mark, self._mark, self._name = self._mark, None, ""

@@ -274,8 +274,10 @@ def create_classifier() -> Response:
         raise request_error(
             f"{LEARNING_ERROR}A classifier needs a zip file in a field <class>{POSITIVE}."
         )
-    result = _recognition().create_classifier(
-        name, positives, negatives, headers=dict(request.headers)
+    gate: Gate = current_app.extensions["gate"]
+    recognition, headers = _recognition(), dict(request.headers)
+    result = gate.run(
+        lambda: recognition.create_classifier(name, positives, negatives, headers=headers)
     )
     return answers.answer(result.get_result())
 
@@ -298,8 +300,10 @@ def get_core_ml_model(classifier_id: str) -> Response:
 def update_classifier(classifier_id: str) -> Response:
     """Add pictures or classes to a custom classifier and train it again."""
     positives, negatives = _examples(_form())
-    result = _recognition().update_classifier(
-        classifier_id, positives, negatives, headers=dict(request.headers)
+    recognition, headers = _recognition(), dict(request.headers)
+    gate: Gate = current_app.extensions["gate"]
+    result = gate.run(
+        lambda: recognition.update_classifier(classifier_id, positives, negatives, headers=headers)
     )
     return answers.answer(result.get_result())
 
