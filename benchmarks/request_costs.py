@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import io
 import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from urllib.parse import urlsplit
 
 #: Memory that a request may add, in MB (10^6 bytes), and processor time before its answer, in s.
 MOST_MEGABYTES, MOST_SECONDS = 300, 5
+#: The same for a call that trains: so many times the bytes that are sent, unpacked.
+MOST_TIMES_SENT = 1.5
 _VERSION = "version=2018-03-19"
 CLASSIFY, CLASSIFIERS = f"/v3/classify?{_VERSION}", f"/v3/classifiers?{_VERSION}"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -70,6 +74,26 @@ def _part(name: str, filename: str = "") -> bytes:
 
 _END = f"\r\n--{_BOUNDARY}--\r\n".encode()
 _GZIP = {"Content-Encoding": "gzip"}
+
+
+def _zip_of_noise(megabytes: int) -> bytes:
+    """A zip file of files that begin as JPEGs do and hold nothing that could be packed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(megabytes // 4):
+            archive.writestr(f"{number}.jpg", b"\xff\xd8\xff" + os.urandom(4 * _MB))
+    return file.getvalue()
+
+
+def _training(megabytes: int) -> Iterator[bytes]:
+    """A call that trains three classes, with a zip file of that size for each."""
+    yield _part("name") + b"noise\r\n"
+    for number in range(3):
+        yield _part(f"{number}_positive_examples", "a.zip")
+        yield _zip_of_noise(megabytes) + b"\r\n"
+    yield f"--{_BOUNDARY}--\r\n".encode()
+
+
 _IDS = b",".join(b"a%06d" % n for n in range(5_000))
 
 
@@ -93,6 +117,8 @@ def requests() -> list[Request]:
                 lambda: _repeated(b"", 1, _part("images_file", "a" * 20 * _MB) + b"x" + _END)),
         Request("chunks of one byte, 20 MB", "serve", CLASSIFY, _MULTIPART | {"X-Tiny": "1"},
                 lambda: _repeated(b"1\r\na\r\n" * 170_000, 20)),
+        Request("three zips of 80 MB to train on", "serve", CLASSIFIERS, _MULTIPART,
+                lambda: _training(80)),
         Request("14 MB of JSON lists", "web", "/advice", _JSON,
                 lambda: _repeated(b"[]," * 333_333, 14, b'{"image": "", "x": [', b"0]}")),
         Request("14 MB of JSON text with one emoji", "web", "/advice", _JSON,

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.request_costs import (
+    CLASSIFIERS,
     MOST_MEGABYTES,
     MOST_SECONDS,
+    MOST_TIMES_SENT,
     Request,
     Server,
     requests,
@@ -30,12 +32,8 @@ def test_a_costly_request_is_refused_before_it_costs(
     running: dict[str, Server], request_: Request
 ) -> None:
     cost = running[request_.kind].cost(request_)
-    assert cost.megabytes < MOST_MEGABYTES
+    trains = request_.path == CLASSIFIERS
+    most = MOST_TIMES_SENT * cost.sent / 1_000_000 if trains else MOST_MEGABYTES
+    assert cost.megabytes < most
     assert cost.seconds < MOST_SECONDS
-    assert cost.status in (400, 413, None)  # or the server hung up on what goes on
-
-
-def test_uploads_are_not_kept_twice(running: dict[str, Server]) -> None:
-    largest = next(each for each in requests() if each.what == "file of 100 MB")
-    cost = running["serve"].cost(largest)
-    assert cost.megabytes * 1_000_000 < 1.5 * cost.sent
+    assert cost.status == 200 if trains else cost.status in (400, 413, None)  # None: it hung up
