@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 #: Bytes that decoding one picture may take, by its estimate: the coefficients of a progressive
 #: JPEG of 80 megapixels, its colours at half the resolution, and its reduced pixels.
@@ -14,6 +15,27 @@ MAX_PICTURE_BYTES = 270_000_000
 MAX_TOGETHER_BYTES = 550_000_000
 #: Bytes up to which a picture waits for no other: one of 4 megapixels.
 SMALL_BYTES = 16_000_000
+
+
+#: Bytes that the file of a picture, or the zip in which it lies, may have beside that.
+FREE_BYTES = 30_000_000
+
+_held: ContextVar[int] = ContextVar("held", default=0)
+
+
+@contextmanager
+def beside(held: int) -> Iterator[None]:
+    """Within the block a picture may take less: this many bytes are held in memory beside it."""
+    token = _held.set(held)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def picture_limit() -> int:
+    """Bytes that decoding one picture may take here and now."""
+    return MAX_PICTURE_BYTES - max(_held.get() - FREE_BYTES, 0)
 
 
 class DecodingMemory:

@@ -18,7 +18,7 @@ from shelly_local.errors import (
     TruncatedImageError,
 )
 from shelly_local.vision.colour import plain, to_srgb
-from shelly_local.vision.decoding_memory import DECODING, MAX_PICTURE_BYTES
+from shelly_local.vision.decoding_memory import DECODING, picture_limit
 from shelly_local.vision.orientation import UPRIGHT
 from shelly_local.vision.photo_source import MAX_FILE_BYTES, SUPPORTED_FORMATS, read_source
 from shelly_local.vision.stored_picture import StoredPicture, open_picture
@@ -193,10 +193,11 @@ def _decode(
     wanted = max(width, height) if max_side is None else min(max_side, max(width, height))
     rough = max(picture.size) < wanted
     needed = _bytes_needed(picture, wanted, whole=max_side is None)
-    if needed > MAX_PICTURE_BYTES and max_side is not None:
+    most = picture_limit()
+    if needed > most and max_side is not None:
         raise TooManyPixelsError(
             f"{label} has {width} x {height} = {width * height:,} pixels; a {kind} file such as"
-            f" this may have about {width * height * MAX_PICTURE_BYTES // needed:,}."
+            f" this may have about {width * height * most // needed:,}."
         )
     with DECODING.turn(needed + 2 * len(data)):
         picture.load()

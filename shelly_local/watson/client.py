@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from shelly_local.errors import BackendError, ImageError, MissingExtraError, ShellyError
+from shelly_local.vision.decoding_memory import beside
 from shelly_local.watson.contract import answer as contract
 from shelly_local.watson.contract.answer import (
     MAX_IMAGE_BYTES,
@@ -212,8 +213,10 @@ class VisualRecognition(CustomClassifierCalls):
         built_in = len(custom) < len(ids)
         outcomes: list[ImageOutcome] = []
         if images_file is not None:
-            for source, data in read_images(images_file, upload.get("image"), warnings):
-                outcomes.append(self._classify_image(data, source, built_in, custom))
+            held = images_file if isinstance(images_file, bytes | bytearray | memoryview) else b""
+            with beside(len(held)):
+                for source, data in read_images(images_file, upload.get("image"), warnings):
+                    outcomes.append(self._classify_image(data, source, built_in, custom))
         if url:
             outcomes.append(self._classify_url(url, fetched or self.fetch(url), built_in, custom))
         return DetailedResponse(

@@ -117,6 +117,19 @@ def test_pictures_that_take_long_leave_the_others_unseen(
     assert "took too long" in images[2]["error"]["description"]
 
 
+def test_a_large_picture_in_a_large_zip(service: VisualRecognition) -> None:
+    """Both are in memory together."""
+    file = io.BytesIO()
+    Image.new("RGB", (8000, 6000), "grey").save(file, "PNG", compress_level=1)
+    for megabytes, code in ((1, None), (90, 413)):
+        filling = os.urandom(9 * MEGABYTE)
+        members = {"large.png": file.getvalue()}
+        members |= {f"{number}.txt": filling for number in range(megabytes // 9)}
+        archive = zipped(members, zipfile.ZIP_STORED)
+        image = service.classify(archive, "a.zip").get_result()["images"][0]
+        assert image.get("error", {}).get("code") == code
+
+
 def test_an_offset_beyond_all_files(service: VisualRecognition) -> None:
     data = bytearray(zipped({"a.png": png()}, zipfile.ZIP_STORED))
     entry = data.rindex(b"PK\x01\x02")
