@@ -123,7 +123,7 @@ def test_a_large_picture_in_a_large_zip(service: VisualRecognition) -> None:
     Image.new("RGB", (8000, 6000), "grey").save(file, "PNG", compress_level=1)
     for megabytes, code in ((1, None), (90, 413)):
         filling = os.urandom(9 * MEGABYTE)
-        members = {"large.png": file.getvalue()}
+        members = {"large.png": file.getvalue(), "small.png": png()}
         members |= {f"{number}.txt": filling for number in range(megabytes // 9)}
         archive = zipped(members, zipfile.ZIP_STORED)
         image = service.classify(archive, "a.zip").get_result()["images"][0]
