@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from shelly_local import __version__
-from shelly_local.batch.writers import OutputError, replacing
+from shelly_local.batch.writers import OutputError
 from shelly_local.errors import ShellyError
+from shelly_local.files import replacing
 
 from .siblings import SEARCH_PATH
 

@@ -182,3 +182,8 @@ def _numbers(what: str, values: Iterable[Any], count: int) -> tuple[Any, ...]:
         pass
     wanted = "a finite number" if count == 1 else f"{count} finite numbers"
     raise ValueError(f"{what} must be {wanted}, got {given}")
+
+
+def percentage(probability: float) -> str:
+    """``0.934`` as ``"93 %"``."""
+    return f"{probability * 100:.0f} %"

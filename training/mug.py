@@ -37,7 +37,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from shelly_local.batch.inputs import PICTURE_SUFFIXES
-from shelly_local.batch.writers import replacing
+from shelly_local.files import replacing
 from shelly_local.results import CLASSES
 
 from .dataset import Frame, Index, Take, as_dict, make_index, summary

@@ -25,8 +25,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from shelly_local.batch.writers import replacing
 from shelly_local.errors import ShellyError
+from shelly_local.files import replacing
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
 

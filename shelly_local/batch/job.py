@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import sys
 from array import array
@@ -19,7 +18,7 @@ from typing import Any
 from shelly_local.batch.inputs import PhotoInput
 from shelly_local.batch.job_list import photo_of, record_of
 from shelly_local.batch.writers import OutputError
-from shelly_local.watson.custom.locks import HeldLock, try_lock
+from shelly_local.files import HeldLock, try_lock, write_whole
 
 #: Photos of a batch, unless the user says so: some seconds of work, so that little is lost, and
 #: a thousand files for a hundred thousand photos.
@@ -111,7 +110,8 @@ class Job:
         if len(lines) != self.size(batch):
             raise ValueError(f"batch {batch} has {self.size(batch)} photos, got {len(lines)} lines")
         text = "".join(f"{line}\n" for line in lines)
-        write_whole(self._part(batch), text)
+        with writing(self._part(batch)):
+            write_whole(self._part(batch), text.encode())
 
     def failures(self, batch: int) -> list[tuple[str, str]] | None:
         """Path and reason of each photo of a batch that failed; None if it is not done."""
@@ -249,7 +249,7 @@ class JobFolder:
                 else:
                     fresh.replace(self.path / _INPUTS)
                     text = json.dumps({"format": FORMAT, **asdict(description)}, indent=1)
-                    write_whole(self.path / _JOB, text)
+                    write_whole(self.path / _JOB, text.encode())
             finally:
                 fresh.unlink(missing_ok=True)
         return Job(self.path)
@@ -258,7 +258,7 @@ class JobFolder:
         """Forget the job: first what it is, so that no half of it is ever gone on with."""
         (self.path / _JOB).unlink(missing_ok=True)
         for file in self.path.iterdir():
-            if file.name.startswith(("part-", _INPUTS, _JOB, "joined")):
+            if file.name.startswith(("part-", _INPUTS, _JOB, "joined", ".shelly-")):
                 file.unlink()
 
     def _check(self, now: Description) -> None:
@@ -310,21 +310,6 @@ def _read(file: Path) -> Description:
         raise OutputError(
             f"cannot go on with the job in {file.parent}: {error}; throw it away with --restart"
         ) from error
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, also after a power cut."""
-    new = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
-    try:
-        with writing(file), new.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        with writing(file):
-            new.replace(file)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

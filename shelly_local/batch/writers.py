@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import secrets
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +13,8 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from shelly_local.errors import ShellyError
-from shelly_local.results import CLASSES, FaceEmotion, PhotoEmotions
+from shelly_local.files import replacing
+from shelly_local.results import CLASSES, FaceEmotion, PhotoEmotions, percentage
 
 #: Columns of the terminal; a longer path pushes its own row to the right and no other.
 MAX_PATH_COLUMNS = 60
@@ -267,11 +265,6 @@ class ProgressBar:
         return hidden
 
 
-def percentage(probability: float) -> str:
-    """``0.934`` as ``"93 %"``."""
-    return f"{probability * 100:.0f} %"
-
-
 def printable(text: str) -> str:
     """The text with line breaks, control characters and non-text bytes escaped."""
     return "".join(
@@ -315,25 +308,6 @@ def open_output(file: Path | None) -> Iterator[TextIO]:
     except OSError as error:
         place = "standard output" if file is None else str(file)
         raise OutputError(f"cannot write to {place}: {error.strerror or error}") from error
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A new path beside ``file`` that takes its place when the block ends well.
-
-    When the block raises, Ctrl-C included, the new file is removed. A symbolic link
-    keeps pointing where it points, and an existing file keeps its permissions.
-    """
-    target = Path(os.path.realpath(file))
-    temporary = target.with_name(f".shelly-{secrets.token_hex(8)}.part")
-    try:
-        yield temporary
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def find_overwritten(inputs: Iterable[str | Path], outputs: Iterable[Path | None]) -> Path | None:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from shelly_local.batch.writers import percentage, replacing
-from shelly_local.results import FaceEmotion, PhotoEmotions
+from shelly_local.files import replacing
+from shelly_local.results import FaceEmotion, PhotoEmotions, percentage
 
 # Yellow on black and white on black stand out from any skin, hair and background.
 LINE_COLOUR = (255, 214, 0)

@@ -16,9 +16,9 @@ from shelly_local.batch.inputs import named_photo
 from shelly_local.batch.job import JobFolder
 from shelly_local.batch.writers import OutputError
 from shelly_local.commands.main import main
+from shelly_local.files import try_lock
 from shelly_local.results import PhotoEmotions
 from shelly_local.vision.classifier import EmotionClassifier
-from shelly_local.watson.custom.locks import try_lock
 from tests.conftest import ROOT
 from tests.unit.test_classify_jobs import COUNT, album, records, run, whole
 

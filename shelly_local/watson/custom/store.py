@@ -16,7 +16,6 @@ import json
 import os
 import re
 import shutil
-import time
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.errors import ShellyError
-from shelly_local.watson.custom.locks import HeldLock, locked, try_lock
+from shelly_local.files import HeldLock, flush_folder, locked, try_lock, write_whole
 from shelly_local.watson.custom.names import is_classifier_id
 from shelly_local.watson.custom.records import ArraysFile, DamagedError, Record, record_from_json
 
@@ -37,8 +36,6 @@ _CLASSIFIERS, _PROCESSES, _LOCK = "classifiers", "processes", "lock"
 _UNFINISHED, _DELETED = ".new-", ".deleted-"
 _ARRAYS = re.compile(r"(heads|pictures)-[0-9a-f]{16}\.npz", re.ASCII)
 _PROCESS = re.compile(r"[0-9a-f]{32}", re.ASCII)
-# Windows refuses to replace a file while somebody reads it; reading takes milliseconds.
-_REPLACE_TRIES, _REPLACE_PAUSE = 50, 0.02
 
 
 class StoreError(ShellyError):
@@ -131,9 +128,9 @@ class Store:
             raise FileExistsError(record.classifier_id)
         unfinished = self._classifiers / f"{_UNFINISHED}{uuid.uuid4().hex}"
         unfinished.mkdir(mode=0o700)
-        _write(unfinished / RECORD_FILE, _json(record))
+        write_whole(unfinished / RECORD_FILE, _json(record))
         unfinished.rename(self._classifiers / record.classifier_id)
-        _flush_folder(self._classifiers)
+        flush_folder(self._classifiers)
 
     def write(self, record: Record, **arrays: Mapping[str, NDArray[Any]]) -> None:
         """Replace what is known of a classifier, in one step.
@@ -146,8 +143,8 @@ class Store:
         folder = self._classifiers / record.classifier_id
         for kind, content in arrays.items():
             data = _npz(content)
-            _write(folder / _described(kind, data).file, data)
-        _write(folder / RECORD_FILE, _json(record))
+            write_whole(folder / _described(kind, data).file, data)
+        write_whole(folder / RECORD_FILE, _json(record))
         self._drop_unnamed(folder, record)
 
     def load(self, classifier_id: str, described: ArraysFile) -> dict[str, NDArray[Any]]:
@@ -180,7 +177,7 @@ class Store:
             (self._classifiers / classifier_id).rename(gone)
         except FileNotFoundError:
             return False
-        _flush_folder(self._classifiers)
+        flush_folder(self._classifiers)
         _remove(gone)
         return True
 
@@ -262,35 +259,6 @@ def _npy(array: NDArray[Any]) -> bytes:
 
 def _json(record: Record) -> bytes:
     return json.dumps(record.as_json(), indent=1).encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file in one step that also survives a loss of power."""
-    unfinished = path.with_name(f".{path.name}.new")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    for left in reversed(range(_REPLACE_TRIES)):
-        try:
-            unfinished.replace(path)
-            break
-        except PermissionError:
-            if os.name != "nt" or not left:
-                raise
-            time.sleep(_REPLACE_PAUSE)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make renames in a folder survive a loss of power, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(folder: Path) -> None:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from shelly_local.errors import ShellyError
-from shelly_local.watson.custom.locks import HeldLock
+from shelly_local.files import HeldLock
 from shelly_local.watson.custom.records import Job
 from shelly_local.watson.custom.store import Store
 from shelly_local.watson.custom.trainer import Task, Trainer

@@ -1,9 +1,11 @@
-"""Locks that hold between processes and are given back by the system when one dies."""
+"""Files that appear whole or not at all, and locks that hold between processes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -30,9 +32,72 @@ else:
         return True
 
 
+# Windows refuses to replace a file while somebody reads it; reading takes milliseconds.
+_REPLACE_TRIES, _REPLACE_PAUSE = 50, 0.02
 #: Seconds between two tries at a lock that is taken.
 _PAUSE = 0.01
 _held: set[int] = set()
+
+
+@contextlib.contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A new path beside ``file`` that takes its place when the block ends well.
+
+    It does so in one step that also survives a loss of power. When the block raises, Ctrl-C
+    included, the new file is removed. A symbolic link keeps pointing where it points, and an
+    existing file keeps its permissions.
+
+    Args:
+        file: a file, or none yet, in a folder that exists.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(os.path.realpath(file))
+    temporary = target.with_name(f".shelly-{secrets.token_hex(8)}.part")
+    try:
+        yield temporary
+        if target.exists():
+            shutil.copymode(target, temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        _replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    flush_folder(target.parent)
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all; see :func:`replacing`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replacing(file) as temporary:
+        temporary.write_bytes(data)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in a folder survive a loss of power, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace(new: Path, file: Path) -> None:
+    for left in reversed(range(_REPLACE_TRIES)):
+        try:
+            new.replace(file)
+            return
+        except PermissionError:
+            if os.name != "nt" or not left:
+                raise
+            time.sleep(_REPLACE_PAUSE)
 
 
 class HeldLock:
