@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from shelly_local import EmotionClassifier
 from shelly_local.errors import ImageError, ShellyError
-from shelly_local.pipeline import analyse_many
+
+from .side_by_side import analyse_many
 
 #: Programs that ask at the same time.
 CLIENTS = 8
@@ -41,8 +42,7 @@ SIDES = tuple(range(160, 352, 16))
 def http_ratio(photo: bytes) -> dict[str, float]:
     """Photos a second by ``shelly serve`` with ``CLIENTS`` clients, and by ``analyse_many``.
 
-    All run on all cores; the clients, which share them, count on the server's side. The server has
-    one process per core (``--processes``), and, for comparison, a single one.
+    All run on all cores; the clients, which share them, count on the server's side.
     """
     single = EmotionClassifier(threads=1)
 
@@ -58,15 +58,14 @@ def http_ratio(photo: bytes) -> dict[str, float]:
 
         return there
 
-    with _server(os.cpu_count() or 1) as several, _server(1) as one:
-        ways = (here, asked(several), asked(one))
+    with _server() as port:
+        ways = (here, asked(port))
         rounds = [[_rate(way) for way in ways] for _ in range(ROUNDS + 1)][1:]
-    inside, over_http, by_one = (float(np.median(column)) for column in zip(*rounds, strict=True))
+    inside, over_http = (float(np.median(column)) for column in zip(*rounds, strict=True))
     return {
         "photos_per_second": round(inside, 2),
         "http_photos_per_second": round(over_http, 2),
         "http_ratio": round(over_http / inside, 3),
-        "http_ratio_one_process": round(by_one / inside, 3),
     }
 
 
@@ -101,10 +100,9 @@ def _rate(work: Callable[[], None]) -> float:
 
 
 @contextmanager
-def _server(processes: int) -> Iterator[int]:
+def _server() -> Iterator[int]:
     """``shelly serve`` on a free port, with a data folder of its own and without a key."""
     command = [sys.executable, "-m", "shelly_local", "serve", "--port", "0", "--backend", "local"]
-    command += ["--processes", str(processes)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SHELLY_")}
     with (
         tempfile.TemporaryDirectory() as data,

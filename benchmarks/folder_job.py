@@ -23,7 +23,7 @@ def milliseconds(photo: Path, processes: int) -> float:
         processes: how many work.
     """
     photos = (named_photo(str(photo)) for _ in range(processes * (SETTLING + COUNTED + AHEAD)))
-    with closing(lines_side_by_side(photos, None, processes)) as lines:
+    with closing(lines_side_by_side(photos, processes)) as lines:
         for _ in islice(lines, processes * SETTLING):
             pass
         start = time.perf_counter()

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from shelly_local.batch.inputs import find_photos
@@ -28,7 +28,6 @@ from shelly_local.vision.images import decode
 from shelly_local.vision.turned import turned_back
 
 from .results import write
-from .search import ground
 
 #: A face is the right side up if its landmarks lie this near to those of the upright photo on
 #: average, as a share of the distance of the eyes.
@@ -110,6 +109,18 @@ def _jpeg(image: Image.Image, turns: int) -> bytes:
     turned = image.rotate(90 * turns, expand=True)  # by quarters no pixel is interpolated
     turned.save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
+
+
+def ground(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
+    """One colour, or a sharp or blurred texture."""
+    kind = random.integers(4)
+    if kind == 0:
+        red, green, blue = random.integers(0, 256, 3).tolist()
+        return Image.new("RGB", size, (red, green, blue))
+    cells = int(random.choice([4, 12, 40, 160]))
+    noise = random.integers(0, 256, (cells, cells, 3)).astype(np.uint8)
+    texture = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+    return texture.filter(ImageFilter.GaussianBlur(3)) if kind == 1 else texture
 
 
 def main(argv: Sequence[str] | None = None) -> int:

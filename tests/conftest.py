@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many test processes as cores: threads of PyTorch and OpenBLAS would only compete.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from PIL import Image
 
@@ -75,6 +79,12 @@ def crowd_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("crowd") / "crowd.jpg"
     crowd(6, 5, 256).save(path, quality=92)
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test has the name of its folder as a marker: ``pytest -m http``."""
+    for item in items:
+        item.add_marker(item.path.parent.name)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

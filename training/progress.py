@@ -20,7 +20,7 @@ from .dataset import Frame
 from .distributed import World
 from .finetune import FitSettings
 
-#: Faces of MUG's size cut out a second on one core (``benchmarks/mug.py``).
+#: Faces of MUG's size cut out a second on one core.
 CROPS_PER_CORE = 6.0
 
 

@@ -72,7 +72,7 @@ PROMINENT_SHARE, PASSER_BY_SHARE = 1 / 6, 1 / 8
 PROMINENT_SIDE = 320
 #: Large faces leave many windows that overlap; steadied landmarks need neither the best of them nor
 #: sizes as close to each other, nor a suppression within each level first. In 300 made-up pictures
-#: (``benchmarks/search.py``) 296 are answered so, with facenet-pytorch's overlaps and factor
+#: 296 are answered so, with facenet-pytorch's overlaps and factor
 #: 298, but in more time.
 PROMINENT = Search(thresholds=(0.7, 0.7, 0.7), overlaps=(1.0, 0.4, 0.3, 0.7), pyramid_factor=0.55)
 #: Longest side over shortest up to which a picture may be such a crop.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.side_by_side import analyse_many
 from shelly_local import EmotionClassifier
 from shelly_local.errors import ImageUnreadableError, NotAnImageError
-from shelly_local.pipeline import analyse_many
 
 
 def test_answers_come_in_order_and_equal_those_one_by_one(
