@@ -9,7 +9,7 @@ from flask import Flask
 from shelly_local.http import serving
 from shelly_local.http.hosts import LOOPBACK_HOSTS, allowed_hosts, is_loopback
 from shelly_local.http.serving import addresses
-from shelly_local.watson.server.api import body_limit, is_api_path
+from shelly_local.watson.server.paths import body_limit, is_api_path
 
 if TYPE_CHECKING:
     from shelly_local.http.gate import Gate

@@ -65,8 +65,9 @@ def execute(arguments: argparse.Namespace) -> int:
     # Flask and the model runtime take time to load; --help needs neither.
     from shelly_local.http import serving
     from shelly_local.http.hosts import is_loopback
-    from shelly_local.watson.server.api import QUEUE_FACTOR, body_limit
+    from shelly_local.watson.server.api import QUEUE_FACTOR
     from shelly_local.watson.server.app import create_app, finish
+    from shelly_local.watson.server.paths import body_limit
 
     host, threads = settings["host"], settings["threads"]
     if not is_loopback(host):

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shelly_local.watson.server.openapi import document
+from shelly_local.watson.server.routes import document
 from tests.custom_pictures import neutral, smiling, zipped
 from tests.watson_server import CLASSIFIERS, Reply, WatsonServer, part, running
 
