@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from shelly_local.watson.contract.answer import Classifier
+from shelly_local.watson.contract.types import Classifier
 from shelly_local.watson.custom import CustomClassifiers
 from tests.conftest import PICTURES
 

@@ -19,8 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shelly_local.errors import BackendError, ImageError, MissingExtraError, ShellyError
 from shelly_local.vision.decoding_memory import beside
-from shelly_local.watson.contract import answer as contract
-from shelly_local.watson.contract.answer import (
+from shelly_local.watson.contract.answer import classified_images
+from shelly_local.watson.contract.failures import no_images_error
+from shelly_local.watson.contract.options import (
+    parse_list,
+    parse_threshold,
+    parse_version,
+    select_classifiers,
+)
+from shelly_local.watson.contract.types import (
+    DEFAULT_ID,
+    EMOTION_ID,
     MAX_IMAGE_BYTES,
     ClassifiedImages,
     ImageOutcome,
@@ -112,7 +121,7 @@ class VisualRecognition(CustomClassifierCalls):
         detection: str = "fast",
         **unused: object,
     ) -> None:
-        contract.parse_version(version)
+        parse_version(version)
         if unexpected := sorted(unused.keys() - _UNUSED_KEYWORDS):
             raise TypeError(f"VisualRecognition() got unexpected keywords: {unexpected}")
         if allow_url not in (True, False, "loopback"):
@@ -124,8 +133,8 @@ class VisualRecognition(CustomClassifierCalls):
         self._local: dict[str, Any] = {"threads": threads, "detection": detection}
         self._loading = threading.Lock()
         self._allow_url = allow_url
-        aliases = contract.parse_list(classifier_aliases, "classifier_aliases") or []
-        self._known_ids = (contract.EMOTION_ID, contract.DEFAULT_ID, *aliases)
+        aliases = parse_list(classifier_aliases, "classifier_aliases") or []
+        self._known_ids = (EMOTION_ID, DEFAULT_ID, *aliases)
         self._given_classifier = self._local_classifier = classifier
         self._set_up_custom(data_dir, lambda: self._given_classifier or self._model)
 
@@ -191,9 +200,9 @@ class VisualRecognition(CustomClassifierCalls):
             ModelError: the model cannot be loaded.
             TypeError: ``images_file`` is none of the kinds above.
         """
-        limit = contract.parse_threshold(threshold)
-        asked_ids = contract.parse_list(classifier_ids or None, "classifier_ids")
-        asked_owners = contract.parse_list(owners or None, "owners")
+        limit = parse_threshold(threshold)
+        asked_ids = parse_list(classifier_ids or None, "classifier_ids")
+        asked_owners = parse_list(owners or None, "owners")
         upload: ImageSource = {}
         sources: list[ImageSource] = []
         if images_file is not None:
@@ -203,10 +212,10 @@ class VisualRecognition(CustomClassifierCalls):
         if url:
             sources.append({"source_url": url})
         if not sources:
-            raise contract.no_images_error()
+            raise no_images_error()
         found = self._find_custom(asked_ids, asked_owners, self._known_ids)
         entries = {name: snapshot.entry for name, snapshot in found.items()}
-        ids, warnings = contract.select_classifiers(
+        ids, warnings = select_classifiers(
             asked_ids, asked_owners, self._known_ids, sources, entries
         )
         custom = {name: found[name] for name in ids if name in found}
@@ -219,9 +228,7 @@ class VisualRecognition(CustomClassifierCalls):
                     outcomes.append(self._classify_image(data, source, built_in, custom))
         if url:
             outcomes.append(self._classify_url(url, fetched or self.fetch(url), built_in, custom))
-        return DetailedResponse(
-            response=contract.classified_images(outcomes, ids, limit, warnings, entries)
-        )
+        return DetailedResponse(response=classified_images(outcomes, ids, limit, warnings, entries))
 
     def fetch(self, url: str) -> Fetched | ShellyError:
         """Fetch a photo if ``allow_url`` permits it, for ``classify`` to be called later.

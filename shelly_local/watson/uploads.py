@@ -20,13 +20,13 @@ from shelly_local.errors import (
     TruncatedImageError,
 )
 from shelly_local.vision.photo_source import read_stream
-from shelly_local.watson.contract.answer import (
+from shelly_local.watson.contract.answer import limit_warning
+from shelly_local.watson.contract.types import (
     MAX_IMAGE_BYTES,
     MAX_ZIP_BYTES,
     MAX_ZIP_IMAGES,
     ImageSource,
     WarningInfo,
-    limit_warning,
 )
 
 ImagesFile = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO

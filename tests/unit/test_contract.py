@@ -16,19 +16,15 @@ from shelly_local.errors import (
     TruncatedImageError,
 )
 from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
-from shelly_local.watson.contract.answer import (
-    ImageOutcome,
-    ImageSource,
-    class_scores,
-    classified_images,
-    error_info,
-    images_error,
-    no_images_error,
+from shelly_local.watson.contract.answer import class_scores, classified_images
+from shelly_local.watson.contract.failures import error_info, images_error, no_images_error
+from shelly_local.watson.contract.options import (
     parse_list,
     parse_threshold,
     parse_version,
     select_classifiers,
 )
+from shelly_local.watson.contract.types import ImageOutcome, ImageSource
 from shelly_local.watson.responses import ApiException, DetailedResponse
 
 HAPPY = dict(zip(CLASSES, (0.0104, 0.0, 0.0096, 0.6004, 0.25, 0.0496, 0.08), strict=True))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shelly_local.vision.classifier import EmotionClassifier
 from shelly_local.watson.client import ApiException, VisualRecognition
-from shelly_local.watson.contract.answer import ClassifiedImages
+from shelly_local.watson.contract.types import ClassifiedImages
 
 MEGABYTE = 1024 * 1024
 

@@ -23,7 +23,7 @@ from shelly_local.watson.client import (
     VisualRecognition,
     VisualRecognitionV3,
 )
-from shelly_local.watson.contract.answer import ClassifiedImages
+from shelly_local.watson.contract.types import ClassifiedImages
 
 OLD_ID = "DefaultCustomModel_1997094634"
 

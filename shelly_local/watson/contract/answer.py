@@ -3,9 +3,6 @@
 Pure functions from values to values. They know nothing of HTTP or of files, so that the
 Python call and a server answer alike. Field names, limits and error shapes are those of
 IBM's v3 service, API version 2018-03-19.
-
-This module has the answer of ``classify``; names of ``contract_types``, ``contract_errors``
-and ``contract_options`` can be had from here as well.
 """
 
 from __future__ import annotations
@@ -18,31 +15,14 @@ from shelly_local.watson.contract.failures import (
     answer_body,
     error_info,
     image_entry,
-    images_error,
-    no_images_error,
-    not_found_error,
-    request_error,
-)
-from shelly_local.watson.contract.options import (
-    parse_list,
-    parse_threshold,
-    parse_version,
-    select_classifiers,
 )
 from shelly_local.watson.contract.types import (
-    DEFAULT_ID,
     DEFAULT_THRESHOLD,
-    EMOTION_ID,
-    MAX_IMAGE_BYTES,
-    MAX_ZIP_BYTES,
     MAX_ZIP_IMAGES,
     SCORE_DECIMALS,
     ClassifiedImage,
     ClassifiedImages,
-    Classifier,
     ClassifierResult,
-    Classifiers,
-    ClassName,
     ClassScore,
     CustomEntry,
     ErrorInfo,
@@ -51,42 +31,6 @@ from shelly_local.watson.contract.types import (
     WarningInfo,
 )
 from shelly_local.watson.responses import ApiException
-
-__all__ = [
-    "DEFAULT_ID",
-    "DEFAULT_THRESHOLD",
-    "EMOTION_ID",
-    "MAX_IMAGE_BYTES",
-    "MAX_ZIP_BYTES",
-    "MAX_ZIP_IMAGES",
-    "SCORE_DECIMALS",
-    "ClassName",
-    "ClassScore",
-    "ClassifiedImage",
-    "ClassifiedImages",
-    "Classifier",
-    "ClassifierResult",
-    "Classifiers",
-    "CustomEntry",
-    "ErrorInfo",
-    "ImageOutcome",
-    "ImageSource",
-    "WarningInfo",
-    "class_scores",
-    "classified_images",
-    "error_info",
-    "images_error",
-    "limit_warning",
-    "no_images_error",
-    "not_found_error",
-    "parse_list",
-    "parse_threshold",
-    "parse_version",
-    "photo_warnings",
-    "ranked_scores",
-    "request_error",
-    "select_classifiers",
-]
 
 
 def class_scores(photo: PhotoEmotions, threshold: float = DEFAULT_THRESHOLD) -> list[ClassScore]:

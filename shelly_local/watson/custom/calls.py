@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shelly_local.watson.contract import answer as contract
+from shelly_local.watson.contract.failures import request_error
 from shelly_local.watson.contract.types import Classifier, Classifiers
 from shelly_local.watson.custom.names import training_headers
 from shelly_local.watson.responses import DetailedResponse
@@ -274,6 +274,6 @@ def _positives(
         if name == keyword:
             raise TypeError(f"{call}() got an unexpected keyword {keyword!r}")
         if name in found:
-            raise contract.request_error(f"The class {name!r} was given twice.")
+            raise request_error(f"The class {name!r} was given twice.")
         found[name] = file
     return found

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from shelly_local.errors import ShellyError
 from shelly_local.http.bodies import RETRY_AFTER, BodiesFullError
 from shelly_local.http.gate import BusyError
-from shelly_local.watson.contract.answer import not_found_error, request_error
+from shelly_local.watson.contract.failures import not_found_error, request_error
 from shelly_local.watson.responses import ApiException
 from shelly_local.watson.server.access import GuessedTooOftenError
 
