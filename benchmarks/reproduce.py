@@ -4,7 +4,7 @@
 
 The backend ``ibm`` asks a ``shelly serve`` that is started for it on this machine: it stands for
 what HTTP costs, not for IBM's model. Per-picture rows stay in ``--work``; what is committed are
-figures only. The tables of the README files are rewritten at the end.
+figures only. The tables of docs/results.md and benchmarks/README.md are rewritten at the end.
 """
 
 from __future__ import annotations

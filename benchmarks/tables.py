@@ -1,4 +1,4 @@
-"""Tables of README.md and of this package's README.md, from ``benchmarks/results/*.json``.
+"""Tables of docs/results.md and of this package's README.md, from ``benchmarks/results/*.json``.
 
 python -m benchmarks.tables            # rewrites what stands between the markers
 python -m benchmarks.tables --check    # exit code 1 if that would change anything
@@ -40,7 +40,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     if not files:
         return {}
     return {
-        root / "README.md": blocks.to_markdown(short(files)),
+        root / "docs/results.md": blocks.to_markdown(short(files)),
         root / "benchmarks/README.md": blocks.to_markdown(full(files)),
     }
 
@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     """Rewrite or check."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tables",
-        description="Bring the tables of the README files up to the committed results.",
+        description="Bring the tables of docs/results.md and benchmarks/README.md up to the committed results.",
     )
     parser.add_argument("--check", action="store_true", help="change nothing, only tell")
     arguments = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""Reports need nothing but themselves; the README files say what the results say."""
+"""Reports need nothing but themselves; the documents say what the results say."""
 
 from __future__ import annotations
 
@@ -135,12 +135,13 @@ def test_files_that_are_no_results(
         main(["benchmark", "report", str(file)])
 
 
-def test_tables_of_the_readme_files_follow_the_results(results: Path, tmp_path: Path) -> None:
+def test_tables_of_the_documents_follow_the_results(results: Path, tmp_path: Path) -> None:
     committed = tmp_path / "benchmarks/results"
     committed.mkdir(parents=True)
     for file in files(results):
         shutil.copy(file, committed)
-    texts = [tmp_path / "README.md", tmp_path / "benchmarks/README.md"]
+    texts = [tmp_path / "docs/results.md", tmp_path / "benchmarks/README.md"]
+    (tmp_path / "docs").mkdir()
     for text in texts:
         text.write_text(f"# Above\n\n{tables.BEGIN}\nold\n{tables.END}\n\nBelow.\n")
     assert tables.stale(tmp_path) == tables.update(tmp_path) == texts

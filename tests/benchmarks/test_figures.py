@@ -1,4 +1,4 @@
-"""README and model card say what the description of the model says, which evaluation wrote."""
+"""Documents and model card say what the description of the model says, which evaluation wrote."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def percent(share: float, digits: int = 1) -> str:
         ("London portraits", "photos"),
     ],
 )
-def test_accuracies_in_the_readme(metrics: dict[str, Any], beginning: str, part: str) -> None:
-    assert percent(metrics[part]["accuracy"]) in row("README.md", beginning)
+def test_accuracies_in_the_results(metrics: dict[str, Any], beginning: str, part: str) -> None:
+    assert percent(metrics[part]["accuracy"]) in row("docs/results.md", beginning)
 
 
-def test_other_figures_in_the_readme(metrics: dict[str, Any]) -> None:
+def test_other_figures_in_the_results(metrics: dict[str, Any]) -> None:
     assert percent(metrics["agreed_private"]["macro_recall"]) in row(
-        "README.md", "the same where the label of 2013 agrees"
+        "docs/results.md", "the same where the label of 2013 agrees"
     )
     pairs = metrics["photos"]["paired"]["happiness"]
     higher = f"{round(pairs['higher'] * pairs['n'])} of {pairs['n']}"
-    assert higher in row("README.md", "the same, P(happiness) higher")
-    assert percent(metrics["fer2013_private"]["faces_found"]) in row("README.md", "tight face")
+    assert higher in row("docs/results.md", "the same, P(happiness) higher")
+    assert percent(metrics["fer2013_private"]["faces_found"]) in row("docs/results.md", "tight face")
     smiles = {
         sex: group["recall"]["happiness"]
         for sex, group in metrics["photos"]["groups"]["gender"].items()
     }
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    text = " ".join((ROOT / "docs/results.md").read_text(encoding="utf-8").split())
     assert (
         f"{percent(smiles['female'], 0)} of the women's and {percent(smiles['male'], 0)} of the "
         "men's"
