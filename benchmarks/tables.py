@@ -103,7 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     """Rewrite or check."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tables",
-        description="Bring the tables of docs/results.md and benchmarks/README.md up to the committed results.",
+        description="Bring the tables of docs/results.md and benchmarks/README.md "
+        "up to the committed results.",
     )
     parser.add_argument("--check", action="store_true", help="change nothing, only tell")
     arguments = parser.parse_args(argv)

@@ -11,8 +11,9 @@ PAGE = Path(__file__).with_name("settings.md")
 _BEFORE = """\
 # Settings
 
-A setting comes from a flag, else from the environment, else from a TOML file that `--config` or `SHELLY_CONFIG` names.
-At the top of the file it holds for every command that has it, in a command's table for that one:
+A setting comes from a flag, else from the environment, else from a TOML file that `--config` or
+`SHELLY_CONFIG` names. At the top of the file it holds for every command that has it, in a command's
+table for that one:
 
 ```toml
 backend = ["local", "rekognition"]
@@ -21,8 +22,9 @@ backend = ["local", "rekognition"]
 port = 8080
 ```
 
-A value that cannot be used is refused with its source, the value and the choices. Where one backend answers (`shelly classify`,
-`shelly serve`, `VisualRecognition`), several names in the environment or the file mean the first; on the page it is the default.
+A value that cannot be used is refused with its source, the value and the choices. Where one backend
+answers (`shelly classify`, `shelly serve`, `VisualRecognition`), several names in the environment or
+the file mean the first; on the page it is the default.
 
 | setting | commands | variable | what |
 | --- | --- | --- | --- |

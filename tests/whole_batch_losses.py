@@ -6,7 +6,6 @@ torchrun --nproc-per-node 2 -m tests.whole_batch_losses FILE RADIUS
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -14,19 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training import distributed, networks, sharpness, whole_batch
+from training import distributed, networks, whole_batch
 from training.distributed import World
 
 STEPS, BATCH = 8, 30
 
 
-def losses(world: World, radius: float) -> list[float]:
-    """Loss at each step, and the sum of the statistics of batch norm at the end.
-
-    Args:
-        world: the processes.
-        radius: how far uphill gradients are taken.
-    """
+def losses(world: World) -> list[float]:
+    """Loss at each step, and the sum of the statistics of batch norm at the end."""
     torch.manual_seed(0)
     model = whole_batch.convert(networks.build("small").double(), world).train()
     pictures = torch.rand(STEPS * BATCH, 1, 48, 48, dtype=torch.float64) * 255
@@ -44,11 +38,7 @@ def losses(world: World, radius: float) -> list[float]:
     for chosen in torch.split(torch.arange(len(pictures)), BATCH):
         rows = world.share(chosen)
         optimiser.zero_grad()
-        with sharpness.statistics_kept(model):
-            differentiate(rows[: math.ceil(len(rows) * sharpness.CLIMBING_SHARE)])
-        before = sharpness.climb(model, radius)
         loss = differentiate(rows)
-        sharpness.go_back(model, before)
         optimiser.step()
         found.append(float(world.total(loss)) / world.size)
     return [*found, float(sum(buffer.double().sum() for buffer in model.buffers()))]
@@ -56,7 +46,7 @@ def losses(world: World, radius: float) -> list[float]:
 
 if __name__ == "__main__":
     joined = distributed.join("cpu")
-    result = losses(joined, float(sys.argv[2]))
+    result = losses(joined)
     if joined.is_main:
         Path(sys.argv[1]).write_text(json.dumps(result))
     distributed.leave(joined)

@@ -73,14 +73,6 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         metavar="N",
         help="end after N epochs of the schedule all the same, such as for another round",
     )
-    parser.add_argument(
-        "--smile-bias",
-        type=float,
-        default=0.0,
-        metavar="LOGITS",
-        help="added to the logit of happiness when training is done, so that fainter smiles are "
-        "seen; the finished run can be given again with another one (default: 0)",
-    )
     for field in fields(settings):
         option = "--" + field.name.replace("_", "-")
         default = "none" if field.default == "" else field.default
@@ -96,8 +88,6 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         value = getattr(arguments, name)
         if not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")
-    if arguments.sharpness_radius < 0:
-        parser.error(f"--sharpness-radius must be at least 0, got {arguments.sharpness_radius}")
     for name, least in (("epochs", 1), ("stop_after", 1), ("side", LEAST_SIDE)):
         value = getattr(arguments, name)
         if value is not None and value < least:

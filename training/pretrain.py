@@ -25,10 +25,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from shelly_local.errors import ModelError
-from shelly_local.results import CLASSES
 from shelly_local.vision.alignment import FER2013_TEMPLATE, zoomed
 
-from . import distributed, export, fer2013, networks, plots, sharpness, whole_batch
+from . import distributed, export, fer2013, networks, plots, whole_batch
 from .augment import augment
 from .averaging import update_average
 from .checkpoints import (
@@ -144,13 +143,6 @@ def train_epoch(
         inputs = world.share(pictures).to(memory_format=torch.channels_last)
         targets, weights = world.share(targets), world.share(weights)
         state.optimiser.zero_grad(set_to_none=True)
-        if settings.sharpness_radius:
-            some = slice(math.ceil(len(inputs) * sharpness.CLIMBING_SHARE))
-            with sharpness.statistics_kept(state.model):
-                loss = weighted_loss(forward, inputs[some], targets[some], weights[some], settings)
-                torch.autograd.backward(loss)
-            world.average_gradients(state.model)
-            before = sharpness.climb(state.model, settings.sharpness_radius)
         loss = weighted_loss(forward, inputs, targets, weights, settings)
         if not math.isfinite(loss.item()):
             raise TrainingError(
@@ -159,8 +151,6 @@ def train_epoch(
             )
         torch.autograd.backward(loss)
         world.average_gradients(state.model)
-        if settings.sharpness_radius:
-            sharpness.go_back(state.model, before)
         state.optimiser.step()
         update_average(state.average, state.model, settings.ema_decay, epoch * len(batches) + step)
         total += loss.detach()
@@ -177,7 +167,6 @@ def train(
     compiled: bool = False,
     cache: Path | None = None,
     stop_after: int | None = None,
-    smile_bias: float = 0.0,
 ) -> Trained:
     """Train to the end (or go on from the checkpoint in ``out``).
 
@@ -189,7 +178,6 @@ def train(
         compiled: let ``torch.compile`` fuse the network's steps; needs a C++ compiler.
         cache: folder for the landmarks; None for ``out``.
         stop_after: epochs after which to end, however many the schedule has.
-        smile_bias: added to the logit of happiness at the end; no checkpoint has it.
 
     Returns:
         The averaged network and how it does on the public part.
@@ -279,8 +267,6 @@ def train(
         )
     if world.is_main:
         plots.learning_curves(out / "history.csv", out / "curves.png")
-    with torch.no_grad():
-        state.average.get_parameter("head.bias")[CLASSES.index("happiness")] += smile_bias
     logits = networks.predict(state.average, public_pictures)
     temperature = fit_temperature(logits, truth)
     scores = score(logits, truth, temperature)
@@ -305,7 +291,6 @@ def main(argv: list[str] | None = None) -> int:
             world,
             compiled=arguments.compile,
             stop_after=arguments.stop_after,
-            smile_bias=arguments.smile_bias,
         )
         if not world.is_main:
             return 0
@@ -317,8 +302,7 @@ def main(argv: list[str] | None = None) -> int:
             template=trained.template,
             temperature=trained.temperature,
             command=command_line(settings, Settings())
-            + (f" --stop-after {arguments.stop_after}" if arguments.stop_after else "")
-            + (f" --smile-bias {arguments.smile_bias}" if arguments.smile_bias else ""),
+            + (f" --stop-after {arguments.stop_after}" if arguments.stop_after else ""),
             settings=asdict(without_folders(settings)),
             metrics={"ferplus_public": export.summary(trained.public)},
         )

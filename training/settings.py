@@ -25,9 +25,6 @@ class Settings:
     #: "bfloat16" trains twice as fast where a GPU or the CPU's AMX computes it; "float32"
     #: elsewhere; "auto" finds out. Weights and their average are float32 always.
     precision: str = "auto"
-    #: Each gradient is taken this far uphill, where the loss nearby is worst (sharpness-aware
-    #: minimisation, ``training/sharpness.py``); 0 takes it where the weights are.
-    sharpness_radius: float = 0.0
     #: On convolutions and the last layer only; not on biases and batch norm.
     weight_decay: float = 5e-4
     #: Exponential moving average of the weights, per step; averages about five epochs.

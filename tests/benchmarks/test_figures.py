@@ -49,7 +49,9 @@ def test_other_figures_in_the_results(metrics: dict[str, Any]) -> None:
     pairs = metrics["photos"]["paired"]["happiness"]
     higher = f"{round(pairs['higher'] * pairs['n'])} of {pairs['n']}"
     assert higher in row("docs/results.md", "the same, P(happiness) higher")
-    assert percent(metrics["fer2013_private"]["faces_found"]) in row("docs/results.md", "tight face")
+    assert percent(metrics["fer2013_private"]["faces_found"]) in row(
+        "docs/results.md", "tight face"
+    )
     smiles = {
         sex: group["recall"]["happiness"]
         for sex, group in metrics["photos"]["groups"]["gender"].items()
