@@ -22,9 +22,9 @@ backend = ["local", "rekognition"]
 port = 8080
 ```
 
-A value that cannot be used is refused with its source, the value and the choices. Where one backend
-answers (`shelly classify`, `shelly serve`, `VisualRecognition`), several names in the environment or
-the file mean the first; on the page it is the default.
+A value that cannot be used is refused with its source, the value and the choices. Where one
+backend answers (`shelly classify`, `shelly serve`, `VisualRecognition`), several names in the
+environment or the file mean the first; on the page it is the default.
 
 | setting | commands | variable | what |
 | --- | --- | --- | --- |
