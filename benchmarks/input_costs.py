@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.costly_pictures import ACCEPTED, FACE
+from .costly_pictures import ACCEPTED, FACE
 
 #: Most that one picture may take: megabytes above rest, seconds of processor time on one core.
 MEGABYTES, SECONDS = 300, 4.0

@@ -34,10 +34,11 @@ from typing import Any
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from benchmarks.results import machine
-from benchmarks.siblings import SEARCH_PATH
-from benchmarks.timing import percentiles
 from shelly_local import __version__
+
+from .results import machine
+from .siblings import SEARCH_PATH
+from .timing import percentiles
 
 #: Longer side of the training pictures in pixels: that of pictures which people gather.
 SIDE = 512

@@ -260,9 +260,9 @@ def test_a_missing_sdk_gives_the_line_that_installs_it(
 ) -> None:
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        "from shelly_local import backends, cli\n"
+        "from shelly_local import backends\nfrom shelly_local.commands import main\n"
         f"assert {name!r} not in backends.configured()\n"
-        f"sys.exit(cli.main(['classify', {str(smiling_photo)!r}, '--backend', {name!r}]))"
+        f"sys.exit(main.main(['classify', {str(smiling_photo)!r}, '--backend', {name!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

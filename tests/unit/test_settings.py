@@ -148,7 +148,7 @@ def test_parsers() -> None:
 
 DOCUMENTED = """
 backend = ["local", "rekognition"]
-processes = 2
+without-key = true
 
 [web]
 port = 8080
@@ -162,7 +162,7 @@ def test_one_file_for_all_commands(tmp_path: Path, table: str, port: int | None)
     )
     assert settings["backend"] == ["local", "rekognition"]
     assert settings.get("port") == port
-    assert ("processes" in settings) is (table == "serve")
+    assert ("without_key" in settings) is (table == "serve")
 
 
 def test_a_name_means_the_same_to_every_command() -> None:
@@ -177,8 +177,8 @@ def test_a_name_means_the_same_to_every_command() -> None:
 
 
 def test_a_setting_of_another_command_in_ones_own_table(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"unknown setting web.processes; choose from host"):
-        web(SHELLY_CONFIG=str(written(tmp_path, "[web]\nprocesses = 2")))
+    with pytest.raises(SettingError, match=r"unknown setting web.without-key; choose from host"):
+        web(SHELLY_CONFIG=str(written(tmp_path, "[web]\nwithout-key = true")))
 
 
 @pytest.mark.parametrize("names", ["local,rekognition", " local , rekognition "])

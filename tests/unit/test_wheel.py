@@ -62,6 +62,27 @@ def test_content(wheel: Path) -> None:
     assert wheel.stat().st_size < 30e6
 
 
+IMPORT_ALL = """
+import importlib, pkgutil, sys, shelly_local
+
+found = [
+    module.name for module in pkgutil.walk_packages(shelly_local.__path__, "shelly_local.")
+    if not module.name.endswith("__main__")
+]
+for name in found:
+    importlib.import_module(name)
+# In a wheel they are parts of the package; a checkout may lie on the path, too.
+assert not {"benchmarks", "training", "webapp", "tests"} & set(sys.modules)
+print(len(found))
+"""
+
+
+def test_every_module_of_the_wheel_can_be_imported(installed: Path) -> None:
+    result = run(installed, "-c", IMPORT_ALL)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 150
+
+
 def test_classify_from_the_wheel(installed: Path, smiling_photo: Path) -> None:
     result = run(installed, "-m", "shelly_local", "classify", "--json", str(smiling_photo))
     assert result.returncode == 0, result.stderr
