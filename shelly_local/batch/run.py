@@ -12,7 +12,8 @@ from pathlib import Path
 
 from shelly_local.batch.inputs import PhotoInput
 from shelly_local.batch.job import Job, JobFolder
-from shelly_local.batch.writers import OutputError, ProgressBar, complain, json_line
+from shelly_local.batch.progress import ProgressBar
+from shelly_local.batch.writers import OutputError, complain, json_line
 from shelly_local.errors import ShellyError
 
 #: Who does the batches: processes of this machine, or Ray's workers here or on a cluster.

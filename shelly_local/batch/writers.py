@@ -8,7 +8,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -18,8 +18,6 @@ from shelly_local.results import CLASSES, FaceEmotion, PhotoEmotions, percentage
 
 #: Columns of the terminal; a longer path pushes its own row to the right and no other.
 MAX_PATH_COLUMNS = 60
-#: Fewer photos than this are done before a progress bar says anything.
-PROGRESS_MIN_PHOTOS = 5
 
 _PHOTO_COLUMNS = ("path", "width", "height")
 _FACE_COLUMNS = ("face", "x0", "y0", "x1", "y1", "confidence", "emotion")
@@ -224,45 +222,6 @@ def make_writer(kind: str, stream: TextIO, paths: Iterable[str]) -> Writer:
     if kind in ("csv", "tsv"):
         return CsvWriter(stream, delimiter="," if kind == "csv" else "\t")
     return TableWriter(stream, paths)
-
-
-class ProgressBar:
-    """A progress bar on standard error: on a terminal, when there is something to wait for.
-
-    Args:
-        photos: how many there are.
-        wanted: False for none in any case.
-        done: how many of them an earlier run has done.
-    """
-
-    def __init__(self, photos: int, *, wanted: bool, done: int = 0) -> None:
-        self._bar = None
-        terminal = sys.stderr is not None and sys.stderr.isatty()
-        if wanted and terminal and photos >= PROGRESS_MIN_PHOTOS:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=photos, initial=done, unit="photo", file=sys.stderr, leave=False)
-
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            # tqdm leaves out steps that follow the one before within a tenth of a second.
-            self._bar.refresh()
-            self._bar.close()
-
-    def advance(self, photos: int = 1) -> None:
-        """So many photos more are done."""
-        if self._bar is not None:
-            self._bar.update(photos)
-
-    def hidden(self) -> AbstractContextManager[None]:
-        """A block in which lines can be written to the terminal."""
-        if self._bar is None:
-            return nullcontext()
-        hidden: AbstractContextManager[None] = self._bar.external_write_mode()
-        return hidden
 
 
 def printable(text: str) -> str:

@@ -11,15 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from shelly_local.batch.inputs import STANDARD_INPUT, PhotoInput, find_photos
-from shelly_local.batch.writers import (
-    PROGRESS_MIN_PHOTOS,
-    ProgressBar,
-    Writer,
-    complain,
-    find_overwritten,
-    make_writer,
-    open_output,
-)
+from shelly_local.batch.progress import PROGRESS_MIN_PHOTOS, ProgressBar
+from shelly_local.batch.writers import Writer, complain, find_overwritten, make_writer, open_output
 from shelly_local.commands import classify_job
 from shelly_local.commands.classify_job import output_kind
 from shelly_local.errors import ShellyError

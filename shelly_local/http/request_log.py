@@ -17,6 +17,7 @@ MAX_PATH = 120
 
 logger = logging.getLogger("shelly.requests")
 server_logger = logging.getLogger("waitress")
+library_logger = logging.getLogger("shelly_local")
 
 
 class TextFormatter(logging.Formatter):
@@ -68,9 +69,9 @@ def register(app: Flask, log_format: str | None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if log_format == "text" else JsonFormatter())
     logger.handlers[:] = [handler]
-    app.logger.handlers[:] = [handler]
-    server_logger.handlers[:] = [handler]
-    server_logger.propagate = False
+    for each in (app.logger, server_logger, library_logger):
+        each.handlers[:] = [handler]
+        each.propagate = False
     logger.setLevel(logging.INFO)
     logger.propagate = False
     app.before_request(_start)

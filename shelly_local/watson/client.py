@@ -227,7 +227,12 @@ class VisualRecognition(CustomClassifierCalls):
                 for source, data in read_images(images_file, upload.get("image"), warnings):
                     outcomes.append(self._classify_image(data, source, built_in, custom))
         if url:
-            outcomes.append(self._classify_url(url, fetched or self.fetch(url), built_in, custom))
+            got = fetched or self.fetch(url)
+            source = {"source_url": url}
+            if isinstance(got, Fetched):
+                source["resolved_url"] = got.resolved_url
+            picture = got.data if isinstance(got, Fetched) else got
+            outcomes.append(self._classify_image(picture, source, built_in, custom))
         return DetailedResponse(response=classified_images(outcomes, ids, limit, warnings, entries))
 
     def fetch(self, url: str) -> Fetched | ShellyError:
@@ -307,30 +312,17 @@ class VisualRecognition(CustomClassifierCalls):
     def _backend_name(self) -> str | Backend:
         from shelly_local.settings.table import BACKEND
 
-        text = os.environ.get(BACKEND.variable, "")
-        names: list[str] = BACKEND.read(text)
+        names: list[str] = BACKEND.read(os.environ.get(BACKEND.variable, ""))
         return self._backend or (names or BACKEND.default)[0]
-
-    def _classify_url(
-        self,
-        url: str,
-        fetched: Fetched | ShellyError,
-        built_in: bool,
-        custom: Mapping[str, Snapshot],
-    ) -> ImageOutcome:
-        if isinstance(fetched, ShellyError):
-            return ImageOutcome({"source_url": url}, fetched)
-        source: ImageSource = {"source_url": url, "resolved_url": fetched.resolved_url}
-        return self._classify_image(fetched.data, source, built_in, custom)
 
     def _classify_image(
         self,
-        data: bytes | ImageError,
+        data: bytes | ShellyError,
         source: ImageSource,
         built_in: bool,
         custom: Mapping[str, Snapshot],
     ) -> ImageOutcome:
-        if isinstance(data, ImageError):
+        if isinstance(data, ShellyError):
             return ImageOutcome(source, data)
         try:
             if not custom:
