@@ -20,6 +20,7 @@ from PIL import Image
 from shelly_local.vision import classifier, images
 from shelly_local.vision import sampling as area
 from shelly_local.vision.classifier import EmotionClassifier
+from shelly_local.vision.detector import FaceDetector
 
 #: Least side, in pixels, of the floor's decoding: MTCNN needs faces of 48 pixels, which are
 #: 7.5 % of it. libjpeg halves the size as often as it stays above.
@@ -138,6 +139,7 @@ def _stages_timed(classifier_: EmotionClassifier, clock: _Clock) -> Iterator[Non
 def _sessions_replaced(
     classifier_: EmotionClassifier, replace: Callable[[str, Any], Any]
 ) -> Iterator[None]:
+    assert isinstance(classifier_.detector, FaceDetector)
     cascade, model = classifier_.detector._cascade, classifier_.model
     places: list[tuple[Any, str, str]] = [
         (cascade, "pnet", "P-Net"),

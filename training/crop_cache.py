@@ -27,13 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.vision.classifier import DETECTION_SIDE
-from shelly_local.vision.onnx import bundled_model, read_description
+from shelly_local.vision.detector import identity_of
 
 from .fer2013 import DataError
 
 #: Frames in a shard, and so the most that a kill can lose: a minute or two of work.
 SHARD = 1000
-#: To be raised when decoding, detection or alignment changes crops while weights stay.
+#: To be raised when decoding or alignment changes crops while weights stay.
 RECIPE = 3
 #: Seconds after which a half-written shard belongs to no run any more.
 _ABANDONED = 600.0
@@ -57,9 +57,8 @@ class Framing(Protocol):
 
 def framing_key(framing: Framing) -> str:
     """Names all that decides a crop besides its picture: detector, template, size."""
-    detector = read_description(bundled_model("mtcnn") / "mtcnn.json")["weights"]
     template = np.asarray(framing.template, dtype=float).tolist()
-    parts = [RECIPE, DETECTION_SIDE, detector, template, framing.size]
+    parts = [RECIPE, DETECTION_SIDE, identity_of(), template, framing.size]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -16,8 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from shelly_local.vision.alignment import similarity_transform
-from shelly_local.vision.detector import FaceDetector
-from shelly_local.vision.onnx import bundled_model
+from shelly_local.vision.detector import Detector, FaceDetector, identity_of
 
 from .fer2013 import SIDE
 
@@ -26,18 +25,16 @@ ENLARGED_SIDE = 192
 #: An alignment that changes the framing more than this is a mistake of the detector.
 MAX_SCALE, MAX_DEGREES, MAX_SHIFT = 1.6, 40.0, 0.25
 _CHUNK = 200
-#: Part of the cache's name, since landmarks are steadied: older caches hold others.
-STEADIED = b"steadied 2"
 
 _detector: FaceDetector | None = None
 
 
-def find(image: NDArray[np.uint8], detector: FaceDetector) -> NDArray[np.float32]:
+def find(image: NDArray[np.uint8], detector: Detector) -> NDArray[np.float32]:
     """Landmarks of one 48x48 face in units of its side: float32 (5, 2), NaN without a face."""
     size = (ENLARGED_SIDE, ENLARGED_SIDE)
     large = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     pixels = np.asarray(large)
-    faces = detector.steadied(pixels, detector.detect(pixels)[:1])
+    faces = [face for face, _ in detector.examined(pixels, detector.detect(pixels)[:1])]
     if not faces:
         return np.full((5, 2), np.nan, dtype=np.float32)
     landmarks = np.array(faces[0].landmarks) / ENLARGED_SIDE
@@ -62,7 +59,7 @@ def find_all(images: NDArray[np.uint8], cache: Path) -> NDArray[np.float32]:
         float32 (N, 5, 2) in units of the side; NaN where no face was found.
     """
     key = hashlib.sha256(np.ascontiguousarray(images).tobytes())
-    key.update((bundled_model("mtcnn") / "mtcnn.json").read_bytes() + STEADIED)
+    key.update(identity_of().encode())
     file = cache / f"landmarks-{key.hexdigest()[:16]}.npy"
     if file.exists():
         found: NDArray[np.float32] = np.load(file, allow_pickle=False)

@@ -41,7 +41,7 @@ class Answerers:
     def _open(self, settings: Mapping[str, Any]) -> None:
         from shelly_local.backends import NAMES, open_backend
 
-        here = {name: settings[name] for name in ("model", "detection")}
+        here = {name: settings[name] for name in ("model", "detection", "device")}
         for name in dict.fromkeys([*settings["backend"], LOCAL]):
             options: dict[str, Any] = CLOUD_OPTIONS if name in NAMES else {}
             self.backends[name] = open_backend(name, **(here if name == LOCAL else options))

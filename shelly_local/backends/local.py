@@ -19,6 +19,7 @@ class LocalBackend(Backend):
         model: model directory; the bundled model by default.
         threads: threads of one network run; None for one per core.
         detection: see ``EmotionClassifier``.
+        device: see ``EmotionClassifier``.
         classifier: one that is loaded already, instead of all these.
 
     Raises:
@@ -36,10 +37,11 @@ class LocalBackend(Backend):
         model: str | os.PathLike[str] | None = None,
         threads: int | None = None,
         detection: str = "fast",
+        device: str = "cpu",
         classifier: EmotionClassifier | None = None,
     ) -> None:
         self.classifier = classifier or EmotionClassifier(
-            model, threads=threads, detection=detection
+            model, threads=threads, detection=detection, device=device
         )
 
     def classify(self, photo: bytes, /) -> PhotoEmotions:

@@ -10,6 +10,7 @@ from shelly_local import __version__
 from shelly_local.batch.inputs import PhotoInput
 from shelly_local.errors import ShellyError
 from shelly_local.results import PhotoEmotions
+from shelly_local.vision.detector import identity_of
 from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE
 from shelly_local.vision.onnx import bundled_model, read_description
 
@@ -24,15 +25,15 @@ def identity(model: str | Path | None, detection: str = "fast") -> dict[str, str
     Raises:
         ModelError: there is no model.
     """
-    descriptions = {
-        "model": (Path(model) if model else bundled_model(DEFAULT_MODEL)) / DESCRIPTION_FILE,
-        "detector": bundled_model("mtcnn") / "mtcnn.json",
+    file = (Path(model) if model else bundled_model(DEFAULT_MODEL)) / DESCRIPTION_FILE
+    read_description(file)
+    return {
+        "backend": "local",
+        "shelly": __version__,
+        "detection": detection,
+        "model": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "detector": identity_of(),
     }
-    answers = {"backend": "local", "shelly": __version__, "detection": detection}
-    for name, file in descriptions.items():
-        read_description(file)
-        answers[name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return answers
 
 
 def answer(

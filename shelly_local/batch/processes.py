@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from shelly_local.batch.answerers import answer
 from shelly_local.batch.inputs import PhotoInput
@@ -36,7 +37,7 @@ _Task = tuple[PhotoInput, bytes | Path | None]
 
 _classifier: EmotionClassifier | None = None
 _model: Path | None = None
-_detection = "fast"
+_how: dict[str, Any] = {}
 
 
 def processes_for(photos: int, wanted: int | None, cores: int) -> int:
@@ -55,7 +56,7 @@ def lines_side_by_side(
     photos: Iterable[PhotoInput],
     processes: int,
     model: Path | None = None,
-    detection: str = "fast",
+    **how: Any,
 ) -> Generator[str, None, None]:
     """The row of each photo, in their order; closing it ends the processes.
 
@@ -63,13 +64,13 @@ def lines_side_by_side(
         photos: drawn as they are needed.
         processes: how many.
         model: folder of the model; None for the one that comes along.
-        detection: see ``EmotionClassifier``.
+        **how: ``detection`` and ``device`` of ``EmotionClassifier``.
 
     Raises:
         ShellyError: the model cannot be loaded, or no process stays alive.
     """
     source = _chunks(photos)
-    who = model, detection
+    who = model, how
     pool = start_workers(processes, _begin, who)
     chunks: deque[list[_Task]] = deque()  # without a row yet, the first of them handed over
     answers: deque[Future[list[str]]] = deque()
@@ -119,7 +120,7 @@ def _task(photo: PhotoInput) -> _Task:
         return PhotoInput(photo.name, photo.copy_path, error=error), None
 
 
-def _one_by_one(tasks: Iterable[_Task], who: tuple[Path | None, str]) -> Iterator[str]:
+def _one_by_one(tasks: Iterable[_Task], who: tuple[Path | None, dict[str, Any]]) -> Iterator[str]:
     """Some photos after a process died over one of them: which one shows when it is alone."""
     pool = start_workers(1, _begin, who)
     deaths = 0
@@ -149,16 +150,16 @@ def _hand_over(pool: ProcessPoolExecutor, chunk: list[_Task]) -> Future[list[str
         return pool.submit(_work, chunk)
 
 
-def _begin(model: Path | None, detection: str) -> None:
-    global _model, _detection
-    _model, _detection = model, detection
+def _begin(model: Path | None, how: dict[str, Any]) -> None:
+    global _model, _how
+    _model, _how = model, how
 
 
 def _work(chunk: list[_Task]) -> list[str]:
     """Rows of a chunk, in a worker process."""
     global _classifier
     if _classifier is None:  # here and not at the beginning: what goes wrong reaches the parent
-        _classifier = EmotionClassifier(_model, threads=1, detection=_detection)
+        _classifier = EmotionClassifier(_model, threads=1, **_how)
     return [
         json_line(photo.name, answer(_classifier.classify, photo, content))
         for photo, content in chunk

@@ -32,6 +32,7 @@ class Options:
         backend: who answers.
         model: folder of the model; None for the one that comes along.
         detection: how faces are looked for, see ``EmotionClassifier``.
+        device: where the networks run, see ``EmotionClassifier``.
         engine: one of ``ENGINES``.
         workers: processes, or Ray's workers; None for one per core, if there is enough to do.
         ray_address: of a cluster; None for a Ray of our own on this machine.
@@ -44,6 +45,7 @@ class Options:
     backend: str = "local"
     model: Path | None = None
     detection: str = "fast"
+    device: str = "cpu"
     engine: str = "local"
     workers: int | None = None
     ray_address: str | None = None
@@ -205,10 +207,14 @@ def _lines(
 
     processes = processes_for(count, options.workers, os.cpu_count() or 1)
     if processes > 1:
-        yield from lines_side_by_side(photos, processes, options.model, options.detection)
+        yield from lines_side_by_side(
+            photos, processes, options.model, detection=options.detection, device=options.device
+        )
         return
     from shelly_local.vision.classifier import EmotionClassifier
 
-    classifier = EmotionClassifier(options.model, threads=1, detection=options.detection)
+    classifier = EmotionClassifier(
+        options.model, threads=1, detection=options.detection, device=options.device
+    )
     for photo in photos:
         yield json_line(photo.name, answer(classifier.classify, photo))

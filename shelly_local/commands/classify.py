@@ -199,7 +199,9 @@ def _classify_with(settings: Mapping[str, Any]) -> Classify:
     if name == LOCAL:
         from shelly_local.vision.classifier import EmotionClassifier
 
-        return EmotionClassifier(settings["model"], detection=settings["detection"]).classify
+        return EmotionClassifier(
+            settings["model"], detection=settings["detection"], device=settings["device"]
+        ).classify
     from shelly_local.backends import open_backend
     from shelly_local.vision.images import read
 

@@ -145,6 +145,7 @@ def execute(
         backend=backend,
         model=settings["model"],
         detection=settings["detection"],
+        device=settings["device"],
         engine=arguments.engine or "local",
         workers=arguments.workers,
         ray_address=arguments.ray_address,

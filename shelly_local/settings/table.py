@@ -53,6 +53,14 @@ DETECTION = Setting(
     help="fast looks for large faces first, and leaves out small ones beside them; thorough "
     "looks for all, which takes up to ten times as long (default: fast)",
 )
+DEVICE = Setting(
+    "device",
+    one_of("cpu", "cuda", "coreml", "openvino"),
+    "cpu",
+    metavar="NAME",
+    help="where the networks run: cpu, cuda, coreml or openvino; all but cpu take another package "
+    "of ONNX Runtime, such as onnxruntime-gpu (default: cpu)",
+)
 HOST = Setting(
     "host",
     any_text,
@@ -131,12 +139,12 @@ def _port(number: int) -> Setting:
 
 
 _BOTH_SERVERS = (
-    *(BACKEND, MODEL, DETECTION, THREADS, ALLOWED_HOST, LOG_FORMAT, DATA_DIR),
+    *(BACKEND, MODEL, DETECTION, DEVICE, THREADS, ALLOWED_HOST, LOG_FORMAT, DATA_DIR),
     *(APIKEY, ALLOW_URL, CLASSIFIER_ALIAS, ALLOWED_ORIGIN),
 )
 #: The settings of each command, by the name of its table in the file.
 COMMANDS: Mapping[str, tuple[Setting, ...]] = {
-    "classify": (BACKEND, MODEL, DETECTION),
+    "classify": (BACKEND, MODEL, DETECTION, DEVICE),
     "web": (HOST, _port(PAGE_PORT), *_BOTH_SERVERS),
     "serve": (HOST, _port(API_PORT), *_BOTH_SERVERS, WITHOUT_KEY),
 }

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
 from shelly_local.vision.alignment import align
-from shelly_local.vision.detector import PROMINENT_SIDE, FaceDetector, Seen, is_prominent
+from shelly_local.vision.detector import PROMINENT_SIDE, Detector, FaceDetector, Seen, is_prominent
 from shelly_local.vision.images import Photo, decode, read
 from shelly_local.vision.model import EmotionModel
 from shelly_local.vision.turned import is_better, likely_turn, turned, turned_back
@@ -58,10 +58,13 @@ class EmotionClassifier:
         threads: threads of one network run, 1 to 1024; None for one per core.
         detection: "fast" leaves out faces below an eighth of the longer side in a photo
             that has one above a sixth; "thorough" finds all from 2.5 % on, in every photo.
+        device: where the networks run: "cpu", "cuda", "coreml" or "openvino".
+        detector: finds the faces, instead of MTCNN.
 
     Raises:
-        ModelError: a model is missing or damaged.
-        ValueError: ``detection`` is neither of these, or there is no such number of threads.
+        ModelError: a model is missing or damaged, or the installed ONNX Runtime lacks the device.
+        ValueError: ``detection`` or ``device`` is none of these, or there is no such number of
+            threads.
     """
 
     def __init__(
@@ -70,15 +73,21 @@ class EmotionClassifier:
         *,
         threads: int | None = None,
         detection: str = "fast",
+        device: str = "cpu",
+        detector: Detector | None = None,
     ) -> None:
         if detection not in DETECTIONS:
             raise ValueError(f"detection must be one of {DETECTIONS}, got {detection!r}")
         self._large_first = detection == "fast"
         # ONNX Runtime loads outside Python's lock: both networks at the same time.
         with ThreadPoolExecutor(1) as pool:
-            detector = pool.submit(FaceDetector, threads=threads)
-            self.model = EmotionModel(model, threads=threads)
-            self.detector = detector.result()
+
+            def find_detector() -> Detector:
+                return detector or FaceDetector(threads=threads, device=device)
+
+            loading = pool.submit(find_detector)
+            self.model = EmotionModel(model, threads=threads, device=device)
+            self.detector = loading.result()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -152,7 +161,7 @@ class EmotionClassifier:
 
 
 def find_faces(
-    detector: FaceDetector,
+    detector: Detector,
     photo: bytes | str | os.PathLike[str] | BinaryIO,
     *,
     large_first: bool = True,
@@ -188,7 +197,7 @@ def find_faces(
 
 
 def _search(
-    detector: FaceDetector,
+    detector: Detector,
     photo: bytes | str | os.PathLike[str],
     decoded: Photo,
     *,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +15,14 @@ from PIL import Image
 from shelly_local.results import Face
 from shelly_local.vision.landmarks import steady
 from shelly_local.vision.mtcnn import CELL, Cascade, Search
-from shelly_local.vision.onnx import bundled_model
+from shelly_local.vision.onnx import bundled_model, read_description
 from shelly_local.vision.sampling import AreaSampler, BoxSampler
 
 #: A face with steadied landmarks, and O-Net's probability there; see ``landmarks.steady``.
 Seen = tuple[Face, float]
 
+#: To be raised when faces or landmarks change while the weights stay.
+METHOD = b"mtcnn, landmarks steadied 2"
 #: Smallest face that is looked for: in pixels, and as a share of the picture's longer side.
 MIN_FACE_PIXELS = 20.0
 MIN_FACE_SHARE = 0.025
@@ -79,22 +83,48 @@ PROMINENT = Search(thresholds=(0.7, 0.7, 0.7), overlaps=(1.0, 0.4, 0.3, 0.7), py
 CROP_RATIO = 1.25
 
 
+class Detector(Protocol):
+    """What finds faces for ``EmotionClassifier``. Thread-safe.
+
+    Attributes:
+        identity: names all that decides where it finds faces and landmarks, in a text that is
+            another one when answers are; caches and jobs keep to it.
+    """
+
+    identity: str
+
+    def detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        """Every face of uint8 (H, W, 3) RGB, upright, largest first."""
+
+    def detect_prominent(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        """Large faces only, in less time, largest first; none leaves it to ``detect``."""
+
+    def examined(self, pixels: NDArray[np.uint8], faces: list[Face]) -> list[Seen]:
+        """The same faces with final landmarks, each with the probability that it is upright."""
+
+
 class FaceDetector:
-    """Finds faces and their landmarks. Thread-safe; load once and share.
+    """MTCNN: finds faces and their landmarks. Thread-safe; load once and share.
 
     Args:
         folder: model directory with ``mtcnn.json``; the bundled one by default.
         threads: threads of one detection; None for one per core.
+        device: see ``onnx.DEVICES``.
 
     Raises:
         ModelError: the model directory is missing or damaged.
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str] | None = None, *, threads: int | None = None
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         path = Path(folder) if folder is not None else bundled_model("mtcnn")
-        self._cascade = Cascade(path, threads=threads)
+        self.identity = identity_of(path)
+        self._cascade = Cascade(path, threads=threads, device=device)
 
     def detect(self, pixels: NDArray[np.uint8], *, min_face: float | None = None) -> list[Face]:
         """Every face, largest first, ``MAX_FACES`` at most; an empty list is an ordinary answer.
@@ -189,6 +219,20 @@ def reduced(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     if factor > 1:
         pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
     return pixels, factor
+
+
+def identity_of(folder: Path | None = None) -> str:
+    """``FaceDetector.identity`` of a model directory, without loading its networks.
+
+    Args:
+        folder: the directory; None for the bundled one.
+
+    Raises:
+        ModelError: it holds no description.
+    """
+    file = (folder or bundled_model("mtcnn")) / "mtcnn.json"
+    read_description(file)  # which names the SHA-256 of all weights
+    return hashlib.sha256(file.read_bytes() + METHOD).hexdigest()
 
 
 def is_prominent(faces: list[Face], longer: float) -> bool:

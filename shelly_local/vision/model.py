@@ -55,6 +55,7 @@ class EmotionModel:
 
     Args:
         folder: model directory; the bundled one by default.
+        device: see ``onnx.DEVICES``.
         threads: threads of one run; None for one per core.
 
     Raises:
@@ -73,13 +74,17 @@ class EmotionModel:
     classes: tuple[str, ...] = CLASSES
 
     def __init__(
-        self, folder: str | os.PathLike[str] | None = None, *, threads: int | None = None
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.folder = Path(folder) if folder is not None else bundled_model(DEFAULT_MODEL)
         self.description = read_description(self.folder / DESCRIPTION_FILE)
         self._read_settings()
         weights = load_weights(self.folder, self.description, "emotion")
-        self._session = start_session(weights, threads=threads, fixed_shape=True)
+        self._session = start_session(weights, threads=threads, fixed_shape=True, device=device)
         self._check_outputs()
 
     def _read_settings(self) -> None:

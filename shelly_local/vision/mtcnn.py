@@ -64,16 +64,20 @@ class Cascade:
     Args:
         folder: model directory with ``mtcnn.json``.
         threads: threads of one run; None for one per core.
+        device: see ``onnx.DEVICES``.
 
     Raises:
         ModelError: the model directory is missing or damaged.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, *, threads: int | None = None, device: str = "cpu") -> None:
         description = read_description(folder / "mtcnn.json")
         self.pnet, self.rnet, self.onet = (
             start_session(
-                load_weights(folder, description, name), threads=threads, fixed_shape=False
+                load_weights(folder, description, name),
+                threads=threads,
+                fixed_shape=False,
+                device=device,
             )
             for name in ("pnet", "rnet", "onet")
         )

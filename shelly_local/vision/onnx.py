@@ -159,8 +159,20 @@ def _read_regular(path: Path, most: int) -> bytes:
     raise ModelError(f"{path} is no regular file; a device, a pipe or a folder is not read.")
 
 
-def start_session(content: bytes, *, threads: int | None, fixed_shape: bool) -> Any:
-    """An ONNX Runtime session on the CPU; ``run`` may be called from many threads.
+#: Where networks run, by the names that users give, as ONNX Runtime calls it. What is not in the
+#: installed ONNX Runtime takes another one, such as the package ``onnxruntime-gpu``.
+DEVICES = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+
+
+def start_session(
+    content: bytes, *, threads: int | None, fixed_shape: bool, device: str = "cpu"
+) -> Any:
+    """An ONNX Runtime session; ``run`` may be called from many threads.
 
     Args:
         content: the ONNX file.
@@ -168,11 +180,15 @@ def start_session(content: bytes, *, threads: int | None, fixed_shape: bool) -> 
         fixed_shape: inputs are alike from call to call. Otherwise memory is given back
             after each call: ONNX Runtime's arena keeps a buffer for every shape it has
             seen, and photos come in every shape.
+        device: one of ``DEVICES``; what it cannot compute is computed on the CPU.
 
     Raises:
-        ModelError: not an ONNX model that this ONNX Runtime can run, or more than a network.
-        ValueError: no such number of threads.
+        ModelError: not an ONNX model that this ONNX Runtime can run, or more than a network, or
+            this ONNX Runtime does not know the device.
+        ValueError: no such device, or number of threads.
     """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}; got {device!r}")
     if threads is not None and (
         isinstance(threads, bool)
         or not isinstance(threads, Integral)
@@ -189,6 +205,13 @@ def start_session(content: bytes, *, threads: int | None, fixed_shape: bool) -> 
 
     import onnxruntime
 
+    here = onnxruntime.get_available_providers()
+    if DEVICES[device] not in here:
+        known = ", ".join(name for name, provider in DEVICES.items() if provider in here)
+        raise ModelError(
+            f"The installed ONNX Runtime does not run on {device!r}; it has: {known}. Other "
+            "devices take another package of it, such as onnxruntime-gpu."
+        )
     options: onnxruntime.SessionOptions = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, and its warnings speak of graph details
     options.intra_op_num_threads = int(threads or 0)
@@ -203,7 +226,7 @@ def start_session(content: bytes, *, threads: int | None, fixed_shape: bool) -> 
         return onnxruntime.InferenceSession(
             content,
             options,
-            providers=["CPUExecutionProvider"],
+            providers=list(dict.fromkeys([DEVICES[device], DEVICES["cpu"]])),
             enable_fallback=0,  # to the same provider, and told on standard output
         )
     except Exception as error:  # ONNX Runtime's exceptions share no base class

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.results import Face, Point
-from shelly_local.vision.detector import FaceDetector, Seen, reduced
+from shelly_local.vision.detector import Detector, Seen, reduced
 
 #: O-Net's probability, in the windows of its steadied landmarks, from which on a face is beyond
 #: doubt as the photo is shown, and from which on one is believed in another turn.
@@ -29,7 +29,7 @@ LEAST_EYES, MOST_DEGREES = 0.42, 25.0
 SURROUNDINGS = 3.0
 
 
-def likely_turn(detector: FaceDetector, pixels: NDArray[np.uint8], faces: Sequence[Seen]) -> int:
+def likely_turn(detector: Detector, pixels: NDArray[np.uint8], faces: Sequence[Seen]) -> int:
     """How a photo may have to be turned to be the right side up.
 
     Costs nothing where half of the faces are beyond doubt; otherwise a few searches for large

@@ -98,7 +98,8 @@ class VisualRecognition(CustomClassifierCalls):
         backend: who answers: a name from ``shelly_local.backends``, or one that is open.
             By default the environment's ``SHELLY_BACKEND``, else the model on this machine.
         threads: threads of one network run on this machine; None for one per core.
-        detection: how faces are looked for on this machine, see ``EmotionClassifier``.
+        detection, device: how faces are looked for, and where networks run, on this machine; see
+            ``EmotionClassifier``.
 
     Raises:
         ApiException: 400, if ``version`` is no date.
@@ -119,6 +120,7 @@ class VisualRecognition(CustomClassifierCalls):
         data_dir: str | os.PathLike[str] | None = None,
         threads: int | None = None,
         detection: str = "fast",
+        device: str = "cpu",
         **unused: object,
     ) -> None:
         parse_version(version)
@@ -130,7 +132,7 @@ class VisualRecognition(CustomClassifierCalls):
         self._model = model
         self._loaded: PhotoClassifier | None = classifier
         self._backend = backend
-        self._local: dict[str, Any] = {"threads": threads, "detection": detection}
+        self._local: dict[str, Any] = {"threads": threads, "detection": detection, "device": device}
         self._loading = threading.Lock()
         self._allow_url = allow_url
         aliases = parse_list(classifier_aliases, "classifier_aliases") or []

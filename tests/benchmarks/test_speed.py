@@ -13,6 +13,8 @@ from benchmarks.footprint import installed_megabytes, run
 from benchmarks.speed import main, photos
 from benchmarks.stages import STAGES, Floor, profile
 from shelly_local import EmotionClassifier
+from shelly_local.vision.detector import FaceDetector
+from shelly_local.vision.mtcnn import Cascade
 from shelly_local.vision.sampling import BoxSampler
 from tests.conftest import PICTURES
 
@@ -60,15 +62,20 @@ def test_every_stage_does_something_and_the_pipeline_is_left_as_it_was(
     assert classifier.model._session is session
 
 
+def cascade_of(classifier: EmotionClassifier) -> Cascade:
+    assert isinstance(classifier.detector, FaceDetector)
+    return classifier.detector._cascade
+
+
 def test_the_floor_repeats_every_run_of_every_network(smiling_photo: Path) -> None:
     classifier = EmotionClassifier(threads=1)
     floor = Floor(classifier, smiling_photo.read_bytes())
-    detector = classifier.detector
+    cascade = cascade_of(classifier)
     sessions = [session for session, _, _ in floor._runs]
     for session in (
-        detector._cascade.pnet,
-        detector._cascade.rnet,
-        detector._cascade.onet,
+        cascade.pnet,
+        cascade.rnet,
+        cascade.onet,
         classifier.model._session,
     ):
         assert session in sessions
@@ -148,7 +155,7 @@ def test_a_portrait_takes_few_runs_of_the_networks(smiling_photo: Path) -> None:
     classifier = EmotionClassifier(threads=1)
     floor = Floor(classifier, smiling_photo.read_bytes())
     sessions = [session for session, _, _ in floor._runs]
-    cascade = classifier.detector._cascade
+    cascade = cascade_of(classifier)
     assert sessions.count(cascade.rnet) == sessions.count(classifier.model._session) == 1
     assert sessions.count(cascade.onet) == 3
     assert sessions.count(cascade.pnet) <= 7

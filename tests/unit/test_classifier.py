@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from shelly_local import CLASSES, EmotionClassifier
 from shelly_local.errors import ImageError, ModelError
 from shelly_local.results import Face, FaceEmotion, PhotoEmotions
+from shelly_local.vision.detector import identity_of
 from shelly_local.vision.images import decode
+from shelly_local.vision.onnx import DEVICES
 
 
 def jpeg(image: Image.Image, **options: Any) -> bytes:
@@ -182,3 +186,51 @@ def test_fast_and_thorough_detection_agree_on_portraits(
 def test_an_unknown_detection_names_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"fast.*thorough.*'slow'"):
         EmotionClassifier(detection="slow")
+
+
+class OneBox:
+    """A detector of somebody else's: it knows where the face of one photo is."""
+
+    identity = "one box"
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+
+    def detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        return [self._face]
+
+    def detect_prominent(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        return []
+
+    def examined(self, pixels: NDArray[np.uint8], faces: list[Face]) -> list[tuple[Face, float]]:
+        return [(face, 1.0) for face in faces]
+
+
+def test_a_detector_of_ones_own(classifier: EmotionClassifier, smiling_photo: Path) -> None:
+    buffer = io.BytesIO()  # of a size that is not reduced: boxes are the same in both
+    with Image.open(smiling_photo) as image:
+        image.convert("RGB").resize((600, 600)).save(buffer, "PNG")
+    known = classifier.classify(buffer.getvalue())
+    assert known.largest
+    own = EmotionClassifier(detector=OneBox(known.largest.face))
+    found = own.classify(buffer.getvalue())
+    assert [face.face for face in found.faces] == [known.largest.face]
+    assert found.faces[0].emotion == "happiness"
+
+
+def test_a_detector_names_itself() -> None:
+    identity = EmotionClassifier().detector.identity
+    assert identity == EmotionClassifier().detector.identity == identity_of()
+    assert len(identity) == 64
+
+
+def test_where_networks_run(classifier: EmotionClassifier, smiling_photo: Path) -> None:
+    here = EmotionClassifier(device="cpu").classify(smiling_photo)
+    assert here == classifier.classify(smiling_photo)
+    with pytest.raises(ValueError, match=r"device must be one of cpu, cuda, .*; got 'tpu'"):
+        EmotionClassifier(device="tpu")
+    missing = [name for name, provider in DEVICES.items() if provider not in
+               onnxruntime.get_available_providers()]  # fmt: skip
+    assert missing
+    with pytest.raises(ModelError, match=f"does not run on '{missing[0]}'; it has: cpu"):
+        EmotionClassifier(device=missing[0])

@@ -40,6 +40,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         given,
         model=given["model"],
         detection=given["detection"],
+        device=given["device"],
         backend=given["backend"][0],
         # Several requests at once keep the cores busy: threads within one would only compete.
         threads=1,
@@ -74,7 +75,7 @@ def open_recognition(settings: Mapping[str, Any], **who: Any) -> VisualRecogniti
 
     Args:
         settings: see ``settings_of``.
-        **who: ``model``, ``detection``, ``classifier``, ``backend`` and ``threads`` of
+        **who: ``model``, ``detection``, ``device``, ``classifier``, ``backend`` and ``threads`` of
             ``VisualRecognition``.
 
     Raises:
