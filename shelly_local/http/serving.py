@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,8 @@ from shelly_local.http.connections import MAX_CONNECTIONS, bounded_channel
 #: Threads beyond those that classify or wait for their turn: for pages, health checks, and
 #: for saying that Shelly is busy.
 SPARE_THREADS = 2
+#: Files that a server has open beside its connections, at most.
+OTHER_FILES = 200
 #: Beyond those at once, while one is closed to make room for another; Waitress counts its own
 #: sockets, too.
 SPARE_CONNECTIONS = 24
@@ -54,6 +57,7 @@ def bind(
         ShellyError: the address cannot be listened on, or a number is out of range.
     """
     _check_port(port)
+    _allow_files(MAX_CONNECTIONS + OTHER_FILES)
     listeners: dict[int, Any] = {}
     try:
         server = waitress.create_server(
@@ -115,6 +119,19 @@ def addresses(server: Any) -> list[tuple[str, int]]:
         (server.effective_host, server.effective_port)
     ]
     return [(f"[{host}]" if ":" in host else host, int(port)) for host, port in listeners]
+
+
+def _allow_files(count: int) -> None:
+    """Let this process open as many files, if it may: macOS allows 256 unless asked."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < count:
+        wanted = count if most == resource.RLIM_INFINITY else min(count, most)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _check_port(port: int) -> None:
