@@ -107,7 +107,7 @@ def width(folder: Path) -> int:
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    """Twice; tests/test_watson_kill.py does it twenty times to the server."""
+    """Twice; tests/http/test_watson_kill.py does it twenty times to the server."""
     ids: set[str] = set()
     for seed in range(2):
         ids = check(tmp_path, killed(tmp_path, seed, ids))
