@@ -239,13 +239,13 @@ def test_a_package_adds_a_backend_by_entry_point(
     assert open_backend("acme").name == "acme"
 
 
-def readme_example() -> str:
-    """The code below "A new vendor takes one class" in README.md."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def documented_vendor() -> str:
+    """The code below "A new vendor takes one class" in docs/clouds.md."""
+    text = (ROOT / "docs" / "clouds.md").read_text(encoding="utf-8")
     return text.split("A new vendor takes one class")[1].split("```python\n")[1].split("```")[0]
 
 
-def test_the_vendor_of_the_readme_works(
+def test_the_vendor_of_the_documents_works(
     monkeypatch: pytest.MonkeyPatch,
     smiling_photo: Path,
     tmp_path: Path,
@@ -267,7 +267,7 @@ def test_the_vendor_of_the_readme_works(
     sdk.HOST = "acme.example"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "acme_sdk", sdk)
     monkeypatch.setattr(backends, "_registered", {})
-    code = readme_example()
+    code = documented_vendor()
     assert len(code.splitlines()) < 100
     exec(code, {})
 
