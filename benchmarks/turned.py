@@ -138,8 +138,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="reduce portraits to N pixels (default: as they are)")  # fmt: skip
     add("--share", type=float, default=1.0, metavar="SHARE",
         help="of the picture's longer side that portraits fill (default: %(default)s)")  # fmt: skip
-    add("--detection", choices=DETECTIONS, default=DETECTIONS[0], help="(default: %(default)s)")
-    add("--seed", type=int, default=0, help="(default: %(default)s)")
+    add("--detection", choices=DETECTIONS, default=DETECTIONS[0],
+        help="how faces are looked for (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, help="of the grounds (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="write the results here")
     arguments = parser.parse_args(argv)
     if not 0.05 <= arguments.share <= 1:

@@ -97,7 +97,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), metavar="DIR")
-    parser.add_argument("--network", default="medium", help="(default: %(default)s)")
+    parser.add_argument(
+        "--network", default="medium", help="as of training.pretrain (default: %(default)s)"
+    )
     parser.add_argument("--epochs", type=int, default=8, help="of each row (default: %(default)s)")
     parser.add_argument("--limit", type=int, default=0, help="first pictures only, for trials")
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="these only (default: all)")

@@ -46,6 +46,12 @@ JPEG_LUMINANCE = (
 )
 
 
+def strengths() -> dict[str, object]:
+    """How strongly pictures are changed, by name, for the description of a trained model."""
+    wanted = ("MAX_", "LOW_", "BLUR_", "JPEG_S", "NOISE_", "ERASE_")
+    return {name.lower(): value for name, value in globals().items() if name.startswith(wanted)}
+
+
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     return torch.rand(count, generator=generator) * (high - low) + low
 

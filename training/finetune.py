@@ -24,31 +24,41 @@ from . import networks
 from .augment import augment
 from .checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
 from .distributed import World
+from .settings import setting
 
 
 @dataclass(frozen=True)
 class FitSettings:
     """Everything that decides the fitted weights."""
 
-    #: Epochs in which only the last layer learns; its rate.
-    head_epochs: int = 4
-    head_rate: float = 3e-3
-    #: Most epochs in which all layers learn, and their rate, falling as half a cosine.
-    epochs: int = 20
-    rate: float = 3e-4
-    #: Epochs in which that rate is reached: Adam's first steps are as long as later ones, but
-    #: their direction is that of a single batch.
-    warmup_epochs: float = 1.0
-    #: Epochs without gain on the validation people before stopping.
-    patience: int = 5
-    batch_size: int = 64
-    weight_decay: float = 0.01
-    #: Pictures of rare classes count more, by (mean frequency / frequency) to this power.
-    balance: float = 0.5
-    #: "float64" is slow, and exact enough that any number of processes learns the same; in
-    #: "float32" rounding grows from step to step.
-    precision: str = "float32"
-    seed: int = 0
+    head_epochs: int = setting(
+        4, "epochs in which only the last layer learns, before all do; 0 begins with all at once"
+    )
+    head_rate: float = setting(3e-3, "rate of the last layer in these")
+    epochs: int = setting(20, "most epochs in which all layers learn; early stopping ends sooner")
+    rate: float = setting(
+        3e-4,
+        "rate of all layers, falling as half a cosine; less where the first epochs make it worse",
+    )
+    warmup_epochs: float = setting(
+        1.0,
+        "epochs in which that rate is reached: Adam's first steps are as long as later ones, but "
+        "their direction is that of a single batch",
+    )
+    patience: int = setting(5, "epochs without gain on the validation people before stopping")
+    batch_size: int = setting(64, "pictures a step; less where memory is short")
+    weight_decay: float = setting(0.01, "of AdamW; more where few people are learnt by heart")
+    balance: float = setting(
+        0.5,
+        "pictures of rare classes count more, by (mean frequency / frequency) to this power: 0 "
+        "serves accuracy alone, 1 all classes alike",
+    )
+    precision: str = setting(
+        "float32",
+        '"float64" is slow, and exact enough that any number of processes learns the same; in '
+        '"float32" rounding grows from step to step',
+    )
+    seed: int = setting(0, "of all that is random")
     #: ``"all"`` layers, only the last one (``"head"``), or all of them from random weights
     #: (``"scratch"``).
     mode: str = "all"

@@ -76,8 +76,14 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
     for field in fields(settings):
         option = "--" + field.name.replace("_", "-")
         default = "none" if field.default == "" else field.default
-        parser.add_argument(option, type=type(field.default), default=field.default,
-                            help=f"(default: {default})")  # fmt: skip
+        text = f"{field.metadata['help']} (default: {default})"
+        parser.add_argument(
+            option,
+            type=type(field.default),
+            default=field.default,
+            metavar=type(field.default).__name__.upper(),
+            help=text.replace("%", "%%"),
+        )
     arguments = parser.parse_args(argv)
     for name, allowed in ALLOWED.items():
         value = getattr(arguments, name)

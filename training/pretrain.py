@@ -28,7 +28,7 @@ from shelly_local.errors import ModelError
 from shelly_local.vision.alignment import FER2013_TEMPLATE, zoomed
 
 from . import distributed, export, fer2013, networks, plots, whole_batch
-from .augment import augment
+from .augment import augment, strengths
 from .averaging import update_average
 from .checkpoints import (
     TrainingError,
@@ -303,7 +303,7 @@ def main(argv: list[str] | None = None) -> int:
             temperature=trained.temperature,
             command=command_line(settings, Settings())
             + (f" --stop-after {arguments.stop_after}" if arguments.stop_after else ""),
-            settings=asdict(without_folders(settings)),
+            settings=asdict(without_folders(settings)) | {"augmentation": strengths()},
             metrics={"ferplus_public": export.summary(trained.public)},
         )
     except (

@@ -213,7 +213,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--out", type=Path, required=True, metavar="DIR", help="report, model and checkpoints")
     add("--start", type=Path, metavar="DIR", help="model to start from (default: the bundled one)")
-    add("--protocol", choices=PROTOCOLS, default="kfold", help="(default: %(default)s)")
+    add("--protocol", choices=PROTOCOLS, default="kfold",
+        help="who is tested on: kfold, everybody once; lfdm, the split of the literature; holdout, "
+        "the people you name or a share (default: %(default)s)")  # fmt: skip
     add("--folds", type=int, default=5, help="of kfold (default: %(default)s)")
     add("--test-subjects", nargs="+", metavar="ID", help="people to test on, for holdout")
     add(
@@ -262,7 +264,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         if field.name != "mode":
             choices = tuple(PRECISIONS) if field.name == "precision" else None
             add("--" + field.name.replace("_", "-"), type=type(field.default), choices=choices,
-                default=field.default, help=f"(default: {field.default})")  # fmt: skip
+                default=field.default, metavar=None if choices else
+                type(field.default).__name__.upper(),
+                help=f"{field.metadata['help']} (default: {field.default})")  # fmt: skip
     arguments = parser.parse_args(argv)
     if arguments.k < 1:
         parser.error(f"-k must be at least 1, not {arguments.k}")

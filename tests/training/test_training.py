@@ -21,7 +21,7 @@ from shelly_local.vision.model import EmotionModel
 from shelly_local.vision.onnx import bundled_model
 from tests.conftest import ROOT
 from training import evaluate, export_mtcnn, fer2013, measure_template, metrics, pretrain
-from training.augment import augment
+from training.augment import augment, strengths
 from training.checkpoints import TrainingState
 
 
@@ -68,6 +68,7 @@ def test_the_model_directory_is_complete_and_good(trained: Path, data: Path) -> 
     answers = model.predict(private.images).probabilities.argmax(axis=1)
     assert (answers == private.labels).mean() > 0.9
     settings = model.description["training"]["settings"]
+    assert settings["augmentation"] == json.loads(json.dumps(strengths()))
     assert settings["epochs"] == 6
     assert settings["network"] == "small"
     assert (trained / "history.csv").read_text().count("\n") == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import pytest
 
@@ -25,4 +26,7 @@ def test_help(
     with pytest.raises(SystemExit) as stopped:
         module.main()
     assert stopped.value.code == 0
-    assert capsys.readouterr().out.startswith("usage: ")
+    text = capsys.readouterr().out
+    assert text.startswith("usage: ")
+    # A default alone does not say what an option does.
+    assert not re.search(r"^  -[\w-]+( [A-Z_]+| \{[^}]*\})?\s{2,}\(default", text, re.M)
