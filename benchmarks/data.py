@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shelly_local.batch.inputs import PICTURE_SUFFIXES
-from shelly_local.errors import ImageUnreadableError, ShellyError
+from shelly_local.errors import DataError, ImageUnreadableError
 from shelly_local.results import CLASSES
 from shelly_local.vision.images import MAX_FILE_BYTES
 
@@ -25,13 +25,6 @@ SYNONYMS: Mapping[str, str] = {
 }
 #: Stands in ``--map`` for a folder that is to be left out without a word.
 NOTHING = "-"
-
-
-class DataError(ShellyError):
-    """The labelled pictures are not there, or not as expected."""
-
-    code = 400
-    error_id = "data_error"
 
 
 @dataclass(frozen=True)

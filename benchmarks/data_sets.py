@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shelly_local.errors import ImageUnreadableError
+from shelly_local.errors import DataError, ImageUnreadableError
 from shelly_local.results import CLASSES
 
-from .data import DataError, LabelledData, Picture, Subjects, find_in_folders
+from .data import LabelledData, Picture, Subjects, find_in_folders
 from .siblings import training
 
 Kind = Literal["auto", "folders", "mug", "fer2013"]
@@ -75,10 +75,7 @@ def load_mug(path: Path, rule: str = "middle") -> LabelledData:
     if rule not in FRAME_RULES:
         raise DataError(f"the rule must be one of {', '.join(FRAME_RULES)}, got {rule!r}")
     mug, rules = training("mug"), training("frames")
-    try:
-        found = mug.index(path)
-    except training("fer2013").DataError as error:
-        raise DataError(str(error)) from error
+    found = mug.index(path)
     pictures: dict[str, Picture] = {}
     for choice in rules.choose(found, rule):
         name = f"{choice.take.key}/{choice.frame.name}"
@@ -113,10 +110,7 @@ def load_fer2013(path: Path, part: str = "private", labels: str = "majority") ->
         raise DataError(
             f"models learn from the part {part!r} of FER2013; give public or private to score one"
         )
-    try:
-        faces = reader.load(path, part)
-    except reader.DataError as error:
-        raise DataError(str(error)) from error
+    faces = reader.load(path, part)
     truth, valid = faces.majority()
     if labels == "agreed":
         valid = valid & (truth == faces.labels)

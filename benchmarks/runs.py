@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from shelly_local.batch.writers import complain
+from shelly_local.errors import DataError
 
 from . import accuracy as accuracies
 from . import contents, data_sets, processes, results
 from . import latency as latencies
 from .accuracy import Report
 from .contenders import Budget, ContenderError, Entry, open_all, parse_names
-from .data import DataError, parse_mapping, parse_subjects
+from .data import parse_mapping, parse_subjects
 from .journal import Journal, Row, partial_file, rows_file
 from .metrics import FAILED, UNREADABLE
 

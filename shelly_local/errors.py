@@ -95,6 +95,20 @@ class MissingFormatError(MissingExtraError, ImageError):
     code = 415
 
 
+class DataError(ShellyError):
+    """A data set is missing, or not as expected; the message says what is missing."""
+
+    code = 400
+    error_id = "data_error"
+
+
+class TrainingError(ShellyError):
+    """Training cannot go on; the message says why and what to do."""
+
+    code = 400
+    error_id = "training_failed"
+
+
 class ModelError(ShellyError):
     """A model directory is missing, damaged, or does not fit this version."""
 

@@ -17,11 +17,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from shelly_local.errors import ModelError
+from shelly_local.errors import ShellyError
 from shelly_local.vision.model import EmotionModel
 
 from . import distributed, export, fer2013, pretrain
-from .checkpoints import TrainingError
 from .data import first
 from .distributed import World
 from .evaluate import score_fer2013
@@ -129,8 +128,7 @@ def main(argv: list[str] | None = None) -> int:
             )  # fmt: skip
             file.write_text(json.dumps(results, indent=2) + "\n")
             (arguments.out / "ablation.md").write_text(table(results))
-    except (fer2013.DataError, TrainingError, export.ExportError, ModelError, ValueError,
-            OSError) as error:  # fmt: skip
+    except (ShellyError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from shelly_local.vision.model import EmotionModel
 
 from . import crops, frames, networks
 from .dataset import Frame, Index, Take
 from .distributed import World
-from .fer2013 import DataError
 from .finetune import Samples
 from .metrics import softmax
 from .report import TakeAnswer

@@ -12,12 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from shelly_local.errors import TrainingError
+
 from . import export, networks
 from .settings import Settings
-
-
-class TrainingError(Exception):
-    """Training cannot go on; the message says why and what to do."""
 
 
 @dataclass

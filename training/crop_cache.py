@@ -26,10 +26,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shelly_local.errors import DataError
 from shelly_local.vision.classifier import DETECTION_SIDE
 from shelly_local.vision.detector import identity_of
-
-from .fer2013 import DataError
 
 #: Frames in a shard, and so the most that a kill can lose: a minute or two of work.
 SHARD = 1000

@@ -17,14 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from shelly_local.batch.workers import interrupts_held, start_workers
-from shelly_local.errors import ShellyError
+from shelly_local.errors import DataError, ShellyError
 from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.classifier import aligned_crops, find_faces
 from shelly_local.vision.detector import FaceDetector
 
 from .crop_cache import CropCache, Framing
 from .dataset import Frame
-from .fer2013 import DataError
 
 #: Reasons for a frame to have no crop.
 NO_FACE, UNREADABLE = "no face", "unreadable"

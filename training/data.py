@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 
-from .fer2013 import DataError, Faces
+from .fer2013 import Faces
 
 #: Expressions that FER+ has few pictures of: its voters call many of them anger or surprise.
 RARE_CLASSES = ("disgust", "fear")

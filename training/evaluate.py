@@ -211,7 +211,7 @@ def main(argv: list[str] | None = None) -> int:
             }
             if groups:
                 results["photos"]["groups"] = by_group(outcomes, groups)
-    except (fer2013.DataError, ShellyError, OSError) as error:
+    except (ShellyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save
 from torch import nn
 
-from shelly_local.errors import ModelError
+from shelly_local.errors import ModelError, ShellyError
 from shelly_local.results import CLASSES
 from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
 from shelly_local.vision.onnx import bundled_model, load_weights, read_description
@@ -43,8 +43,10 @@ PRETRAINING_DATA = (
 )
 
 
-class ExportError(Exception):
+class ExportError(ShellyError):
     """The exported network does not answer as the trained one; nothing was written."""
+
+    error_id = "export_error"
 
 
 def sha256(path: Path) -> str:

@@ -24,6 +24,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 
 Part = Literal["train", "public", "private"]
@@ -40,10 +41,6 @@ _CSV_LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "
 _CSV_USAGE = {"train": "Training", "public": "PublicTest", "private": "PrivateTest"}
 #: A picture that half of the voters call "no face" teaches nothing.
 _MOST_NO_FACE_VOTES = 4
-
-
-class DataError(Exception):
-    """The data folder does not hold what is expected; the message says what is missing."""
 
 
 @dataclass(frozen=True)

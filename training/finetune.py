@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shelly_local.errors import TrainingError
 from shelly_local.results import CLASSES
 
 from . import networks
 from .augment import augment
-from .checkpoints import TrainingError, TrainingState, load_checkpoint, save_checkpoint
+from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from .distributed import World
 from .settings import setting
 

@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shelly_local.errors import ShellyError
+from shelly_local.errors import DataError, ShellyError
 from shelly_local.results import Face
 from shelly_local.vision.alignment import similarity_transform
 from shelly_local.vision.classifier import EmotionClassifier, aligned_crops, find_faces
 from shelly_local.vision.images import decode
 
 from .dataset import Frame, Index, Take
-from .fer2013 import DataError
 
 #: How different the faces of two frames are, at least 0; None where one has no face.
 Distance = Callable[[Frame, Frame], float | None]
@@ -253,7 +252,7 @@ class _Distance:
     def _features(self, frame: Frame) -> Floats | None:
         if frame not in self._known:
             found = None
-            with suppress(ShellyError, DataError):
+            with suppress(ShellyError):
                 photo, faces = find_faces(self._detector, self._reader.read(frame))
                 if faces:
                     found = self._describe(photo.pixels, faces[0])
@@ -322,7 +321,7 @@ def without_undecodable(takes: Iterable[Take], left_out: Counter[str]) -> list[T
             try:
                 # The whole file is decoded at an eighth of its size, which saves time.
                 decode(reader.read(frame), max_side=64)
-            except (ShellyError, DataError) as error:
+            except ShellyError as error:
                 return str(error)
             return None
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from shelly_local.errors import ShellyError
 from shelly_local.vision.detector import FaceDetector
 
 from . import fer2013
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         images = fer2013.load(arguments.fer2013, "train").images
-    except fer2013.DataError as error:
+    except ShellyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     chosen = np.random.default_rng(0).permutation(len(images))[: arguments.count]

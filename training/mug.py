@@ -37,11 +37,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from shelly_local.batch.inputs import PICTURE_SUFFIXES
+from shelly_local.errors import DataError, ShellyError
 from shelly_local.files import replacing
 from shelly_local.results import CLASSES
 
 from .dataset import Frame, Index, Take, as_dict, make_index, summary
-from .fer2013 import DataError
 from .frames import without_undecodable
 from .mug_names import (
     ALL_SUFFIXES,
@@ -334,7 +334,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.json:
             with replacing(arguments.json) as file:
                 file.write_text(json.dumps(as_dict(found), indent=2) + "\n", encoding="utf-8")
-    except (DataError, OSError) as error:
+    except (ShellyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -25,13 +25,12 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from shelly_local.errors import ShellyError
+from shelly_local.errors import DataError, ShellyError
 from shelly_local.files import replacing
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
 
 from .dataset import Index
-from .fer2013 import DataError
 from .frames import DEFAULT_K, RULES, Choice, Reader, choose, distance_by_landmarks
 from .mug import index
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
@@ -310,7 +309,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"-k must be at least 1, got {arguments.k}")
     try:
         print(package(arguments))
-    except (DataError, ShellyError, OSError) as error:
+    except (ShellyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from shelly_local.errors import ShellyError
+from shelly_local.errors import DataError, ShellyError
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
 
-from .fer2013 import DataError
 from .metrics import Scores, interval_by_subject, score
 
 #: Upper ends of the bands into which numbers such as ages are put, in the unit of the column.

@@ -24,20 +24,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from shelly_local.errors import ModelError
+from shelly_local.errors import ShellyError, TrainingError
 from shelly_local.vision.alignment import FER2013_TEMPLATE, zoomed
 
 from . import distributed, export, fer2013, networks, plots, whole_batch
 from .augment import augment, strengths
 from .averaging import update_average
-from .checkpoints import (
-    TrainingError,
-    TrainingState,
-    load_checkpoint,
-    new_state,
-    save_checkpoint,
-    write_history,
-)
+from .checkpoints import TrainingState, load_checkpoint, new_state, save_checkpoint, write_history
 from .data import TrainingData, first, prepare
 from .distillation import read_teachers, teacher_probabilities
 from .distributed import World
@@ -306,9 +299,7 @@ def main(argv: list[str] | None = None) -> int:
             settings=asdict(without_folders(settings)) | {"augmentation": strengths()},
             metrics={"ferplus_public": export.summary(trained.public)},
         )
-    except (
-        fer2013.DataError, TrainingError, export.ExportError, ModelError, ValueError, OSError
-    ) as error:  # fmt: skip
+    except (ShellyError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -31,7 +31,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from shelly_local.errors import ModelError
+from shelly_local.errors import ShellyError
 from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, EmotionModel
 from shelly_local.vision.onnx import bundled_model, read_description, start_session
 
@@ -39,7 +39,6 @@ from . import fer2013
 from .export import (
     CHECKED_FACES,
     WEIGHTS_FILE,
-    ExportError,
     export_onnx,
     load_network,
     write_description,
@@ -239,7 +238,7 @@ def main(argv: list[str] | None = None) -> int:
             notes = {"bits": 8, "largest_difference_in_8_bits": round(difference, 4)}
             write(folder, files["8-bit"], notes)
             print(f"8-bit weights are in {folder}.")
-    except (fer2013.DataError, ExportError, ModelError, OSError) as error:
+    except (ShellyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 
 from .dataset import Index, Take
-from .fer2013 import DataError
 
 #: Share of the people not tested on who decide when to stop: of MUG's 42 these are 6, with
 #: about 110 takes.

@@ -19,17 +19,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from shelly_local.errors import ModelError
+from shelly_local.errors import DataError, ShellyError
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
 from shelly_local.vision.model import EmotionModel
 
 from . import distributed, export, frames, mug, networks, report, splits
 from .answers import Faces, answer_takes, choose, cut_out, thinned
-from .checkpoints import TrainingError, write_history
+from .checkpoints import write_history
 from .dataset import Frame, Index, Take, summary
 from .distributed import World
-from .fer2013 import DataError
 from .finetune import MODES, PRECISIONS, FitSettings, Samples, fit
 from .metrics import fit_temperature
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
@@ -289,7 +288,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         run(arguments, settings, world)
-    except (DataError, TrainingError, ModelError, export.ExportError, OSError) as error:
+    except (ShellyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

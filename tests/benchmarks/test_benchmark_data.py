@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import data_sets
-from benchmarks.data import DataError, LabelledData, parse_mapping, parse_subjects
+from benchmarks.data import LabelledData, parse_mapping, parse_subjects
+from shelly_local.errors import DataError
 from tests import made_up_mug
 
 

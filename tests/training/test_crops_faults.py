@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shelly_local.errors import DataError
 from tests.conftest import ROOT
 from tests.training.test_crops import FRAMING, assert_equal, many, own, shards, whole
 from training.crop_cache import CropCache
 from training.crops import CropFraming, Crops, extract
 from training.dataset import Frame
-from training.fer2013 import DataError
 
 __all__ = ["many", "own", "whole"]  # fixtures, for pytest to find
 

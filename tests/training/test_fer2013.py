@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from training import fer2013
-from training.fer2013 import VOTE_COLUMNS, DataError, Faces
+from training.fer2013 import VOTE_COLUMNS, Faces
 
 
 def votes(**counts: int) -> list[int]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from training import mug
 from training.dataset import Index, summary
-from training.fer2013 import DataError
 from training.mug_names import parse_suffixes
 
 

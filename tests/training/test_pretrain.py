@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.model import EmotionModel
@@ -25,7 +26,7 @@ from tests.conftest import ROOT
 from training import ablation, evaluate, export, fer2013, pretrain, quantise
 from training.data import prepare
 from training.distributed import World
-from training.fer2013 import VOTE_COLUMNS, DataError, Faces
+from training.fer2013 import VOTE_COLUMNS, Faces
 
 
 def voted(**votes: int) -> NDArray[np.uint8]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from training import mug
 from training.dataset import Frame, Index, Take, make_index
-from training.fer2013 import DataError
 from training.splits import (
     Split,
     describe,

@@ -8,12 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from shelly_local.watson.custom.pictures import (
-    Collection,
-    Pictures,
-    TrainingError,
-    pictures_from_arrays,
-)
+from shelly_local.errors import TrainingError
+from shelly_local.watson.custom.pictures import Collection, Pictures, pictures_from_arrays
 from shelly_local.watson.custom.records import DamagedError
 
 

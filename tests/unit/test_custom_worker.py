@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shelly_local.errors import TrainingError
 from shelly_local.vision.classifier import EmotionClassifier
 from shelly_local.vision.onnx import bundled_model
 from shelly_local.watson.custom import CustomClassifiers
 from shelly_local.watson.custom.child_process import WorkerProcess
 from shelly_local.watson.custom.heads import train_heads
 from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
-from shelly_local.watson.custom.pictures import TrainingError
 from tests.custom_pictures import neutral, settled, smiling, zipped
 
 

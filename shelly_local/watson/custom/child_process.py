@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from shelly_local.errors import TrainingError
 from shelly_local.watson.custom.heads import Heads
 from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
-from shelly_local.watson.custom.pictures import TrainingError
 
 #: Seconds for one picture, and for the fit: far beyond what either takes on a slow machine.
 PICTURE_SECONDS, FIT_SECONDS = 120.0, 3600.0

@@ -8,19 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shelly_local.errors import ShellyError
+from shelly_local.errors import TrainingError
 from shelly_local.watson.custom.records import DamagedError
 
 #: Fewest faces from which a class is learnt, and fewest that do not show it.
 MIN_FACES = 5
 _DIGEST_BYTES = 32
-
-
-class TrainingError(ShellyError):
-    """The pictures cannot be learnt from; the text is the classifier's ``explanation``."""
-
-    code = 400
-    error_id = "training_failed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

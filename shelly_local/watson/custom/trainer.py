@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shelly_local.errors import ShellyError
+from shelly_local.errors import ShellyError, TrainingError
 from shelly_local.watson.custom.child_process import WorkerProcess
 from shelly_local.watson.custom.pictures import (
     MIN_FACES,
     Collection,
     Pictures,
-    TrainingError,
     pictures_from_arrays,
 )
 from shelly_local.watson.custom.records import Record, now
