@@ -180,7 +180,7 @@ def read_member(
     try:
         _check_size(member.file_size, MAX_IMAGE_BYTES)
         if member.compress_type not in _ZIP_COMPRESSIONS:
-            raise NotImplementedError("only files stored or deflated are unpacked")
+            raise ValueError("only files stored or deflated are unpacked")
         with archive.open(member) as file:
             return file.read(most)
     except ImageError as error:

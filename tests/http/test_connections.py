@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -64,6 +65,25 @@ def test_more_silent_clients_than_connections(place: tuple[str, int]) -> None:
         for _ in range(connections.MAX_CONNECTIONS + 10):
             stack.enter_context(connected(place))
         assert is_healthy(place)
+
+
+def test_when_there_are_too_many_the_one_silent_for_longest_goes(
+    place: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 20)
+    with ExitStack() as stack:
+        lines = [stack.enter_context(connected(place)) for _ in range(25)]
+        assert is_healthy(place)
+        time.sleep(1.5)  # connections are looked at once a second
+        closed = select.select(lines, [], [], 0)[0]
+    assert set(lines[:5]) <= set(closed) <= set(lines[:6])  # the sixth where health needed room
+
+
+def test_several_hundred_have_room(place: tuple[str, int]) -> None:
+    with ExitStack() as stack:
+        lines = [stack.enter_context(connected(place)) for _ in range(450)]
+        assert is_healthy(place)
+        assert not select.select(lines, [], [], 0)[0]  # none was closed
 
 
 def test_a_request_under_way_keeps_its_connection(place: tuple[str, int]) -> None:

@@ -16,7 +16,7 @@ from shelly_local.batch.inputs import named_photo
 from shelly_local.batch.job import JobFolder
 from shelly_local.batch.writers import OutputError
 from shelly_local.commands.main import main
-from shelly_local.files import try_lock
+from shelly_local.files import HeldLock, try_lock
 from shelly_local.results import PhotoEmotions
 from shelly_local.vision.classifier import EmotionClassifier
 from tests.conftest import ROOT
@@ -184,6 +184,26 @@ def test_a_job_that_clears_up_still_holds_its_lock(tmp_path: Path) -> None:
             [named_photo("b.jpg")], {}, ("x",), model=None, batch=None, restart=False
         )
         assert [photo.name for photo in job.inputs(0)] == ["b.jpg"]
+
+
+def test_a_folder_that_goes_while_its_lock_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def too_late(path: Path) -> HeldLock | None:
+        lock = try_lock(path)
+        if not taken and lock:
+            lock.remove()  # by another process, which has just finished
+        taken.append(lock)
+        return lock
+
+    monkeypatch.setattr("shelly_local.batch.job.try_lock", too_late)
+    with JobFolder(tmp_path / "moods.jsonl") as folder:
+        assert len(taken) == 2
+        assert (folder.path / "lock").exists()
+        with pytest.raises(OutputError, match="another process"), JobFolder(folder._target):
+            pass
 
 
 def test_a_lock_of_a_file_that_is_gone_is_none(tmp_path: Path) -> None:

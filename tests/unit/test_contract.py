@@ -19,6 +19,7 @@ from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
 from shelly_local.watson.contract.answer import class_scores, classified_images
 from shelly_local.watson.contract.failures import error_info, images_error, no_images_error
 from shelly_local.watson.contract.options import (
+    MAX_LIST,
     parse_list,
     parse_threshold,
     parse_version,
@@ -312,3 +313,12 @@ def test_response_headers_may_be_given() -> None:
     assert dict(response.headers) == {"X-Other": "1"}
     assert "x-other" in response.headers
     assert "Content-Type" not in response.headers
+
+
+@pytest.mark.parametrize("value", [",".join, json.dumps, list], ids=["commas", "JSON", "list"])
+def test_a_list_has_an_end(value: Any) -> None:
+    names = [f"a{number}" for number in range(MAX_LIST + 1)]
+    assert parse_list(value(names[1:]), "owners") == names[1:]
+    with pytest.raises(ApiException, match=f"owners names {MAX_LIST + 1} things") as caught:
+        parse_list(value(names), "owners")
+    assert caught.value.code == 400

@@ -19,6 +19,7 @@ from shelly_local.errors import ModelError, ShellyError
 from shelly_local.vision.onnx import bundled_model
 from shelly_local.watson.custom import CustomClassifiers
 from shelly_local.watson.custom.folders import data_folder
+from shelly_local.watson.custom.store import Store
 from shelly_local.watson.responses import ApiException
 from tests.custom_pictures import neutral, settled, smiling, zipped
 
@@ -335,6 +336,13 @@ def test_a_disk_that_cannot_be_written_stops_nothing(folder: Path) -> None:
     with pytest.raises(ShellyError) as caught:
         custom.delete(found["classifier_id"])
     assert caught.value.code == 507
+
+
+def test_a_mark_that_cannot_be_locked_is_no_living_process(folder: Path) -> None:
+    name = "0" * 32
+    (folder / "processes" / name).mkdir(parents=True)  # cannot be opened to write, by root either
+    assert not Store(folder).is_alive(name)
+    assert CustomClassifiers(folder).list()["classifiers"]
 
 
 def test_a_training_is_not_taken_while_others_end(folder: Path, custom: CustomClassifiers) -> None:
