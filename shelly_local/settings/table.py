@@ -125,6 +125,14 @@ ALLOWED_ORIGIN = Setting(
     help="web site, such as https://shelly.example, whose pages may use all of the API without a "
     "key, custom classifiers included; repeatable",
 )
+DEFAULT = Setting(
+    "default",
+    one_of("general", "emotion"),
+    "emotion",
+    metavar="WHICH",
+    help="what the API's classifier default answers: general (things, colours and the mood of a "
+    "large face, as IBM's did) or emotion (default: emotion)",
+)
 WITHOUT_KEY = Setting(
     "without-key",
     yes_or_no,
@@ -142,11 +150,15 @@ _BOTH_SERVERS = (
     *(BACKEND, MODEL, DETECTION, DEVICE, THREADS, ALLOWED_HOST, LOG_FORMAT, DATA_DIR),
     *(APIKEY, ALLOW_URL, CLASSIFIER_ALIAS, ALLOWED_ORIGIN),
 )
+#: ``shelly serve`` stands in for IBM's service, whose default was of things.
+_GENERAL = replace(
+    DEFAULT, default="general", help=DEFAULT.help.replace("default: emotion", "default: general")
+)
 #: The settings of each command, by the name of its table in the file.
 COMMANDS: Mapping[str, tuple[Setting, ...]] = {
     "classify": (BACKEND, MODEL, DETECTION, DEVICE),
-    "web": (HOST, _port(PAGE_PORT), *_BOTH_SERVERS),
-    "serve": (HOST, _port(API_PORT), *_BOTH_SERVERS, WITHOUT_KEY),
+    "web": (HOST, _port(PAGE_PORT), *_BOTH_SERVERS, DEFAULT),
+    "serve": (HOST, _port(API_PORT), *_BOTH_SERVERS, _GENERAL, WITHOUT_KEY),
 }
 
 

@@ -38,10 +38,12 @@ class Analysis:
     Attributes:
         photo: every face with its scores, largest face first.
         embeddings: float32 (N, D), one row per face in the same order.
+        pixels: uint8 (h, w, 3), RGB, the photo as it was decoded to look for faces.
     """
 
     photo: PhotoEmotions
     embeddings: NDArray[np.float32]
+    pixels: NDArray[np.uint8]
 
 
 class EmotionClassifier:
@@ -132,7 +134,7 @@ class EmotionClassifier:
                 for face, row in zip(faces, prediction.probabilities, strict=True)
             ),
         )
-        return Analysis(emotions, prediction.embedding)
+        return Analysis(emotions, prediction.embedding, decoded.pixels)
 
     def crops(
         self, photo: bytes | str | os.PathLike[str] | BinaryIO, emotions: PhotoEmotions

@@ -170,7 +170,12 @@ DEVICES = {
 
 
 def start_session(
-    content: bytes, *, threads: int | None, fixed_shape: bool, device: str = "cpu"
+    content: bytes,
+    *,
+    threads: int | None,
+    fixed_shape: bool,
+    device: str = "cpu",
+    unpacked: bool = False,
 ) -> Any:
     """An ONNX Runtime session; ``run`` may be called from many threads.
 
@@ -181,6 +186,7 @@ def start_session(
             after each call: ONNX Runtime's arena keeps a buffer for every shape it has
             seen, and photos come in every shape.
         device: one of ``DEVICES``; what it cannot compute is computed on the CPU.
+        unpacked: 8-bit weights become floats when they are loaded, and are computed with as such.
 
     Raises:
         ModelError: not an ONNX model that this ONNX Runtime can run, or more than a network, or
@@ -219,6 +225,8 @@ def start_session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # Idle threads that spin would take the core from the next stage, and from the user.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if unpacked:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not fixed_shape:
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False

@@ -189,7 +189,7 @@ def test_a_job_that_clears_up_still_holds_its_lock(tmp_path: Path) -> None:
 def test_a_folder_that_goes_while_its_lock_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = []
+    taken: list[HeldLock | None] = []
 
     def too_late(path: Path) -> HeldLock | None:
         lock = try_lock(path)

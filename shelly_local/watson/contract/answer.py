@@ -7,7 +7,9 @@ IBM's v3 service, API version 2018-03-19.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from shelly_local.errors import ShellyError
 from shelly_local.results import PhotoEmotions
@@ -25,9 +27,12 @@ from shelly_local.watson.contract.types import (
     ClassifierResult,
     ClassScore,
     CustomEntry,
+    DetectedFaces,
     ErrorInfo,
+    FaceLocation,
     ImageOutcome,
     ImageSource,
+    ImageWithFaces,
     WarningInfo,
 )
 from shelly_local.watson.responses import ApiException
@@ -106,18 +111,83 @@ def classified_images(
             ClassifierResult(
                 classifier_id=classifier_id,
                 name=entries[classifier_id].name if classifier_id in entries else classifier_id,
-                classes=ranked_scores(outcome.custom.get(classifier_id, {}), threshold)
-                if classifier_id in entries
-                else class_scores(outcome.result, threshold),
+                classes=_classes(classifier_id, outcome, outcome.result, threshold, entries),
             )
             for classifier_id in classifier_ids
         ]
         images.append(image_entry(outcome.source, results))
-        remarks += photo_warnings(outcome.source, outcome.result)
+        if not set(classifier_ids) <= set(outcome.general):  # some are about faces
+            remarks += photo_warnings(outcome.source, outcome.result)
     custom_classes = sum(len(entry.classes) for entry in entries.values())
     body = answer_body(images, remarks, custom_classes)
     if errors and len(errors) == len(outcomes):
         codes = {error["code"] for error in errors}
         code = codes.pop() if len(codes) == 1 else 400
+        body["error"] = errors[0]  # where the first SDKs look for a reason
         raise ApiException(code, message=errors[0]["description"], body=body)
     return body
+
+
+def _classes(
+    classifier_id: str,
+    outcome: ImageOutcome,
+    photo: PhotoEmotions,
+    threshold: float,
+    custom: Mapping[str, CustomEntry],
+) -> list[ClassScore]:
+    """What one classifier says about one image."""
+    if classifier_id in outcome.general:
+        return [each for each in outcome.general[classifier_id] if each["score"] >= threshold]
+    if classifier_id in custom:
+        return ranked_scores(outcome.custom.get(classifier_id, {}), threshold)
+    return class_scores(photo, threshold)
+
+
+def detected_faces(
+    outcomes: Sequence[ImageOutcome], warnings: Iterable[WarningInfo] = ()
+) -> DetectedFaces:
+    """The answer of ``detect_faces``.
+
+    Args:
+        outcomes: one per image, in the order of the answer.
+        warnings: remarks on the request.
+
+    Raises:
+        ApiException: if every image failed, see :func:`classified_images`.
+    """
+    images: list[ImageWithFaces] = []
+    errors: list[ErrorInfo] = []
+    for outcome in outcomes:
+        entry = ImageWithFaces(faces=[])
+        if isinstance(outcome.result, ShellyError):
+            errors.append(error_info(outcome.result))
+            entry["error"] = errors[-1]
+        else:
+            photo = outcome.result
+            entry["faces"] = [
+                {"face_location": _location(each.face.box, photo.width, photo.height)}
+                for each in photo.faces
+            ]
+        images.append(cast(ImageWithFaces, entry | outcome.source))
+    body = DetectedFaces(images=images, images_processed=len(images))
+    if remarks := list(warnings):
+        body["warnings"] = remarks
+    if errors and len(errors) == len(outcomes):
+        codes = {error["code"] for error in errors}
+        code = codes.pop() if len(codes) == 1 else 400
+        raise ApiException(
+            code, message=errors[0]["description"], body={**body, "error": errors[0]}
+        )
+    return body
+
+
+def _location(box: Sequence[float], width: int, height: int) -> FaceLocation:
+    """A box in whole pixels, cut at the edges of the picture."""
+    left, top = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
+    right, bottom = min(width, math.ceil(box[2])), min(height, math.ceil(box[3]))
+    return {
+        "height": max(0, bottom - top),
+        "left": min(left, width),
+        "top": min(top, height),
+        "width": max(0, right - left),
+    }

@@ -24,11 +24,17 @@ from shelly_local.watson.responses import ApiException
 
 # Clients of IBM's service recognise an error by how its text begins.
 _BEGINNINGS: dict[type[ShellyError], str] = {
-    NotAnImageError: "Invalid/corrupted image data. ",
-    TruncatedImageError: "Invalid/corrupted image data. ",
     ImageTooSmallError: "Image resolution is smaller than the minimum limit. ",
     FileTooLargeError: "File size limit exceeded. ",
 }
+
+
+#: What programs compare whole; the reason stands in a field of its own.
+_WHOLE_TEXTS: dict[type[ShellyError], str] = dict.fromkeys(
+    (NotAnImageError, TruncatedImageError),
+    "Invalid/corrupted image data. Supported image file formats are GIF, JPEG, PNG, and TIFF. "
+    "Supported compression format is ZIP.",
+)
 
 
 def request_error(description: str, code: int = 400) -> ApiException:
@@ -46,6 +52,7 @@ def images_error(sources: Sequence[ImageSource], description: str, code: int = 4
     """A request in which every image failed for one reason, in the shape of an answer."""
     error = ErrorInfo(code=code, description=description, error_id="input_error")
     body = answer_body([image_entry(source, error=error) for source in sources], [])
+    body["error"] = error
     return ApiException(code, message=description, body=body)
 
 
@@ -61,6 +68,13 @@ def error_info(error: ShellyError) -> ErrorInfo:
     of the two known of IBM's service: ``limit_exceeded`` for what is too large, otherwise
     ``input_error``.
     """
+    if whole := _WHOLE_TEXTS.get(type(error)):
+        return {
+            "code": error.code,
+            "description": whole,
+            "error_id": "input_error",
+            "reason": error.description,
+        }
     return {
         "code": error.code,
         "description": _BEGINNINGS.get(type(error), "") + error.description,

@@ -140,6 +140,8 @@ def select_classifiers(
         ]
         if not chosen:
             text = f"None of the requested classifier ids were found: {_listed(missing)}; {hint}"
+            if "explicit" in missing:
+                waiting.append("explicit is not here: nothing on this machine can tell.")
             raise images_error(sources, " ".join([text, *waiting]), 404)
         remarks = [
             f"Classifier {name[:_SHOWN_SIGNS]} was not found; {hint}"

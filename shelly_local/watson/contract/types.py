@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -13,6 +13,10 @@ from shelly_local.results import PhotoEmotions
 EMOTION_ID = "emotion"
 #: The id that answers when a request names neither a classifier nor an owner.
 DEFAULT_ID = "default"
+#: The ids of what IBM had for things: tags of anything, and food.
+FOOD_ID = "food"
+#: What ``default`` may mean.
+DEFAULTS = ("general", "emotion")
 #: Scores below this are left out unless a request says otherwise (IBM's default).
 DEFAULT_THRESHOLD = 0.5
 #: IBM's scores have had three decimals since 2018.
@@ -22,8 +26,13 @@ MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_ZIP_BYTES = 100 * 1024 * 1024
 MAX_ZIP_IMAGES = 20
 
-#: ``{"class": name, "score": 0..1}``.
-ClassScore = TypedDict("ClassScore", {"class": str, "score": float})
+_ClassScore = TypedDict("_ClassScore", {"class": str, "score": float})
+
+
+class ClassScore(_ClassScore, total=False):
+    """``{"class": name, "score": 0..1}``, of things with ``/wider class/.../name``."""
+
+    type_hierarchy: str
 
 
 class ClassifierResult(TypedDict):
@@ -34,12 +43,19 @@ class ClassifierResult(TypedDict):
     classes: list[ClassScore]
 
 
-class ErrorInfo(TypedDict):
-    """Why an image, or a request, failed; ``code`` is an HTTP status."""
-
+class _ErrorInfo(TypedDict):
     code: int
     description: str
     error_id: str
+
+
+class ErrorInfo(_ErrorInfo, total=False):
+    """Why an image, or a request, failed; ``code`` is an HTTP status.
+
+    ``reason`` says more where ``description`` is IBM's text, which programs compare whole.
+    """
+
+    reason: str
 
 
 class WarningInfo(TypedDict):
@@ -64,6 +80,36 @@ class ClassifiedImage(ImageSource, total=False):
     classifiers: list[ClassifierResult]
 
 
+class FaceLocation(TypedDict):
+    """A box in whole pixels, inside the picture."""
+
+    height: int
+    left: int
+    top: int
+    width: int
+
+
+class DetectedFace(TypedDict):
+    """A face; IBM's optional ``age`` and ``gender`` are never guessed."""
+
+    face_location: FaceLocation
+
+
+class ImageWithFaces(ImageSource, total=False):
+    """One image of an answer of ``detect_faces``."""
+
+    error: ErrorInfo
+    faces: list[DetectedFace]
+
+
+class DetectedFaces(TypedDict, total=False):
+    """The whole answer of ``detect_faces``."""
+
+    images: list[ImageWithFaces]
+    images_processed: int
+    warnings: list[WarningInfo]
+
+
 class _ClassifiedImages(TypedDict):
     images: list[ClassifiedImage]
     images_processed: int
@@ -71,9 +117,10 @@ class _ClassifiedImages(TypedDict):
 
 
 class ClassifiedImages(_ClassifiedImages, total=False):
-    """The whole answer; ``warnings`` is absent when there is none."""
+    """The whole answer; no ``warnings`` without any, ``error`` if every image failed."""
 
     warnings: list[WarningInfo]
+    error: ErrorInfo
 
 
 #: ``{"class": name}``, a class of a custom classifier.
@@ -132,8 +179,10 @@ class ImageOutcome:
         result: the faces in it, or why it failed.
         custom: for each custom classifier asked, the score of each class for the largest
             face, 0 to 1; empty where there is no face.
+        general: what ``default`` and ``food`` say, by id, best first.
     """
 
     source: ImageSource
     result: PhotoEmotions | ShellyError
     custom: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    general: Mapping[str, Sequence[ClassScore]] = field(default_factory=dict)

@@ -119,7 +119,7 @@ class Access:
         except (binascii.Error, ValueError):
             return False
         user, found, key = decoded.partition(":")
-        return bool(found) and user == USER and self.is_key(key)
+        return bool(found) and user.lower() == USER and self.is_key(key)
 
     def _signed(self, use: str, now: int, seconds: int) -> str:
         claims = {"iss": "shelly", "sub": USER, "use": use, "iat": now, "exp": now + seconds}

@@ -85,6 +85,7 @@ def open_recognition(settings: Mapping[str, Any], **who: Any) -> VisualRecogniti
         allow_url=_ALLOW_URL[settings["allow_url"]],
         classifier_aliases=settings["classifier_alias"],
         data_dir=settings["data_dir"],
+        default=settings["default"],
         **who,
     )
     _ = recognition.custom_classifiers

@@ -23,6 +23,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from shelly_local.http.bodies import Body
+from shelly_local.vision.images import identify
 from shelly_local.watson.contract.failures import request_error
 from shelly_local.watson.contract.options import parse_json
 from shelly_local.watson.contract.types import MAX_ZIP_BYTES
@@ -44,6 +45,8 @@ MAX_TEXT_BYTES = 64 * 1024
 #: Longest headers of a part, in bytes: its name and its file name are there.
 MAX_PART_HEADER_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
+#: Bytes by which a picture is known.
+_HEAD_BYTES = 64
 #: What a backslash escapes inside quotes, or one that escapes nothing.
 _BACKSLASH = re.compile(r'\\["\\]|\\')
 _FORM = "application/x-www-form-urlencoded"
@@ -143,16 +146,42 @@ def read_form(request: Request, limit: int) -> Form:
             raise request_error("The multipart form has no boundary.")
         return Form(tuple(_multipart(_chunks(request, limit), boundary)), query)
     if content_type == _FORM:
-        body = b"".join(_chunks(request, min(limit, MAX_URLENCODED_BYTES)))
+        pieces = _chunks(request, limit)
+        first = next(pieces, b"")
+        if _is_picture(first):  # as IBM's SDK for Unity sent it
+            return _raw(first, pieces, query)
+        body = first
+        for piece in pieces:
+            body += piece
+            if len(body) > MAX_URLENCODED_BYTES:
+                raise too_large(MAX_URLENCODED_BYTES)
         fields: MultiDict[str, str] = MultiDict(_urlencoded(body))
         parts = [Part(name, value.encode()) for name, value in fields.items(multi=True)]
         return Form(parts, query)
-    for chunk in _chunks(request, limit):
+    pieces = _chunks(request, limit)
+    first = next(pieces, b"")
+    if _is_picture(first):
+        return _raw(first, pieces, query)
+    for chunk in chain([first], pieces):
         if chunk.strip():
             raise request_error(
                 f"The body must be {_MULTIPART}, got {content_type or 'no Content-Type'!r}.", 415
             )
     return Form((), query)
+
+
+def _is_picture(beginning: bytes) -> bool:
+    return beginning.startswith(b"PK") or identify(beginning[:_HEAD_BYTES]) is not None
+
+
+def _raw(first: bytes, rest: Iterable[bytes], query: Mapping[str, Sequence[str]]) -> Form:
+    """A body that is a picture or a zip by itself."""
+    data = io.BytesIO()
+    for piece in chain([first], rest):
+        data.write(piece)
+        if data.tell() > MAX_ZIP_BYTES + _CHUNK_BYTES:
+            raise too_large(MAX_ZIP_BYTES, "'images_file'")
+    return Form((Part("images_file", data.getvalue()),), query)
 
 
 def old_parameters(form: Form) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -19,7 +20,7 @@ from shelly_local.watson.custom.names import LEARNING_ERROR
 from shelly_local.watson.responses import ApiException
 from shelly_local.watson.server import replies
 from shelly_local.watson.server.access import GRANT_TYPE, REFRESH_GRANT_TYPE, Access, Guesses
-from shelly_local.watson.server.forms import Form, old_parameters, read_form
+from shelly_local.watson.server.forms import Form, Part, old_parameters, read_form
 from shelly_local.watson.server.paths import body_limit
 
 blueprint = Blueprint("watson", __name__)
@@ -112,14 +113,7 @@ def classify() -> Response:
     """Classify one picture, a zip of pictures, or the picture at an address."""
     form = _form()
     old = old_parameters(form)
-    files = form.files("images_file")
-    if len(files) > 1:
-        raise request_error(
-            f"Only one images_file is allowed, got {len(files)}. Several pictures go into a zip."
-        )
-    url = form.value("url") or old.get("url") or None
-    if not files and not url:
-        raise no_images_error()
+    file, url = _picture(form, old)
     owners = _first(form.values("owners"), old.get("owners"))
     # One empty text stands for a list without ids, which is an error here.
     ids = _first(form.values("classifier_ids"), old.get("classifier_ids"))
@@ -128,25 +122,25 @@ def classify() -> Response:
         everyones = {owner.lower() for owner in parse_list(owners, "owners") or ()} <= {"ibm"}
         if url or custom or not everyones:
             raise _forbidden()
-    address = _text(url, "url")
-    fetched = None
-    if address:
-        # Before the turn: an address that is slow to answer must not hold one.
-        with current_app.extensions["fetches"].admit():
-            fetched = _recognition().fetch(address)
     gate: Gate = current_app.extensions["gate"]
     work = partial(
         _recognition().classify,
-        images_file=files[0].data if files else None,
-        images_filename=files[0].filename if files else None,
-        url=address,
-        fetched=fetched,
+        **_given(file, url),
         threshold=_first(form.value("threshold"), old.get("threshold")),
         owners=owners,
         classifier_ids=ids,
     )
     result = gate.run(work)
     return replies.answer(result.get_result())
+
+
+@blueprint.route("/v3/detect_faces", methods=["GET", "POST"])
+def detect_faces() -> Response:
+    """Where the faces are in a picture, a zip of pictures, or the picture at an address."""
+    form = _form()
+    gate: Gate = current_app.extensions["gate"]
+    work = partial(_recognition().detect_faces, **_given(*_picture(form, old_parameters(form))))
+    return replies.answer(gate.run(work).get_result())
 
 
 @blueprint.get("/v3/classifiers")
@@ -219,6 +213,34 @@ def delete_user_data() -> Response:
 
 def _form() -> Form:
     return read_form(request, body_limit(request.method, request.path))
+
+
+def _picture(form: Form, old: Mapping[str, Any]) -> tuple[Part | None, str | None]:
+    """The file and the address of a call that looks at pictures, at least one of them."""
+    files = form.files("images_file")
+    if len(files) > 1:
+        raise request_error(
+            f"Only one images_file is allowed, got {len(files)}. Several pictures go into a zip."
+        )
+    url = form.value("url") or old.get("url") or None
+    if not files and not url:
+        raise no_images_error()
+    return (files[0] if files else None), _text(url, "url")
+
+
+def _given(file: Part | None, address: str | None) -> dict[str, Any]:
+    """The pictures of a call, as ``VisualRecognition`` takes them."""
+    fetched = None
+    if address:
+        # Before the turn: an address that is slow to answer must not hold one.
+        with current_app.extensions["fetches"].admit():
+            fetched = _recognition().fetch(address)
+    return {
+        "images_file": file.data if file else None,
+        "images_filename": file.filename if file else None,
+        "url": address,
+        "fetched": fetched,
+    }
 
 
 def document() -> dict[str, Any]:
