@@ -41,7 +41,8 @@ ABSTRACT = frozenset(
     plant organ, relation, relative, solid, substance, thing, unit, vertebrate, whole, creation,
     commodity, article, consumer goods, machine, mechanism, restraint, facility, way, geological
     formation, signal, sheet, psychological feature, reproductive structure, fruit part, nutriment,
-    foodstuff, vascular plant, spermatophyte, angiosperm, process, physical process, state, protective covering, surface,
+    foodstuff, vascular plant, spermatophyte, angiosperm, process, physical process, state,
+    protective covering, surface,
     furnishing, natural elevation, ware, appliance, area, decoration, material, paper,
     representation, visual communication
     """.replace("\n", " ").split(",")

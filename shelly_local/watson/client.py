@@ -13,13 +13,10 @@ A program written for ``ibm_watson.VisualRecognitionV3`` changes its import::
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
-from shelly_local.errors import BackendError, ImageError, MissingExtraError, ShellyError
-from shelly_local.results import PhotoEmotions
+from shelly_local.errors import ShellyError
 from shelly_local.vision.decoding_memory import beside
 from shelly_local.watson.contract.answer import classified_images, detected_faces
 from shelly_local.watson.contract.failures import no_images_error
@@ -36,7 +33,6 @@ from shelly_local.watson.contract.types import (
     FOOD_ID,
     MAX_IMAGE_BYTES,
     ClassifiedImages,
-    ClassScore,
     DetectedFaces,
     ImageOutcome,
     ImageSource,
@@ -44,25 +40,17 @@ from shelly_local.watson.contract.types import (
 )
 from shelly_local.watson.custom.calls import CustomClassifierCalls
 from shelly_local.watson.fetch import Fetched, FetchError, fetch
+from shelly_local.watson.reader import ImageReader
 from shelly_local.watson.responses import ApiException, DetailedResponse
 from shelly_local.watson.uploads import ImagesFile, read_images, upload_name
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from shelly_local.backends import Backend
     from shelly_local.vision.classifier import EmotionClassifier
-    from shelly_local.vision.encoder import PictureEncoder
-    from shelly_local.watson.custom.catalogue import Snapshot
 
     PhotoClassifier = EmotionClassifier | Backend
 
 __all__ = ["ApiException", "DetailedResponse", "VisualRecognition", "VisualRecognitionV3"]
-
-#: Least confidence of the detector for a face to have a mood. Of 293 pictures of flowers eleven
-#: have something like a face, of 0.945 at most; of 102 portraits the least sure has 0.989.
-LEAST_CONFIDENCE = 0.95
 
 # Keywords of IBM's constructors, from the first SDK to the last.
 _UNUSED_KEYWORDS = frozenset(
@@ -150,19 +138,13 @@ class VisualRecognition(CustomClassifierCalls):
         if default not in DEFAULTS:
             raise ValueError(f"default must be one of {', '.join(DEFAULTS)}; got {default!r}")
         self.version = version
-        self._model = model
-        self._loaded: PhotoClassifier | None = classifier
-        self._backend = backend
-        self._local: dict[str, Any] = {"threads": threads, "detection": detection, "device": device}
-        self._loading = threading.Lock()
         self._allow_url = allow_url
         aliases = parse_list(classifier_aliases, "classifier_aliases") or []
         self._known_ids = tuple(dict.fromkeys((EMOTION_ID, DEFAULT_ID, FOOD_ID, *aliases)))
-        self._general_ids = {FOOD_ID} | ({DEFAULT_ID} if default == "general" else set())
-        self._general_ids -= set(aliases)
-        self._encoder: PictureEncoder | None = None
-        self._given_classifier = self._local_classifier = classifier
-        self._set_up_custom(data_dir, lambda: self._given_classifier or self._model)
+        general = {FOOD_ID} | ({DEFAULT_ID} if default == "general" else set())
+        local = {"threads": threads, "detection": detection, "device": device}
+        self._reader = ImageReader(model, classifier, backend, local, general - set(aliases))
+        self._set_up_custom(data_dir, lambda: classifier or model)
 
     def classify(
         self,
@@ -245,21 +227,21 @@ class VisualRecognition(CustomClassifierCalls):
             asked_ids, asked_owners, self._known_ids, sources, entries
         )
         custom = {name: found[name] for name in ids if name in found}
-        general = [name for name in ids if name in self._general_ids]
+        general = [name for name in ids if name in self._reader.general_ids]
         built_in = len(custom) + len(general) < len(ids)
         outcomes: list[ImageOutcome] = []
         if images_file is not None:
             held = images_file if isinstance(images_file, bytes | bytearray | memoryview) else b""
             with beside(len(held)):
                 for source, data in read_images(images_file, upload.get("image"), warnings):
-                    outcomes.append(self._classify_image(data, source, built_in, custom, general))
+                    outcomes.append(self._reader.read(data, source, built_in, custom, general))
         if url:
             got = fetched or self.fetch(url)
             source = {"source_url": url}
             if isinstance(got, Fetched):
                 source["resolved_url"] = got.resolved_url
             picture = got.data if isinstance(got, Fetched) else got
-            outcomes.append(self._classify_image(picture, source, built_in, custom, general))
+            outcomes.append(self._reader.read(picture, source, built_in, custom, general))
         return DetailedResponse(response=classified_images(outcomes, ids, limit, warnings, entries))
 
     def detect_faces(
@@ -296,14 +278,14 @@ class VisualRecognition(CustomClassifierCalls):
             held = images_file if isinstance(images_file, bytes | bytearray | memoryview) else b""
             with beside(len(held)):
                 for source, data in read_images(images_file, name, warnings):
-                    outcomes.append(self._classify_image(data, source, True, {}, ()))
+                    outcomes.append(self._reader.read(data, source, True, {}, ()))
         if url:
             got = fetched or self.fetch(url)
             source = {"source_url": url}
             if isinstance(got, Fetched):
                 source["resolved_url"] = got.resolved_url
             picture = got.data if isinstance(got, Fetched) else got
-            outcomes.append(self._classify_image(picture, source, True, {}, ()))
+            outcomes.append(self._reader.read(picture, source, True, {}, ()))
         return DetailedResponse(response=detected_faces(outcomes, warnings))
 
     def fetch(self, url: str) -> Fetched | ShellyError:
@@ -334,7 +316,7 @@ class VisualRecognition(CustomClassifierCalls):
         Raises:
             ShellyError: it cannot be loaded, or the backend cannot be opened.
         """
-        _ = self._classifier
+        _ = self._reader.classifier
 
     def set_service_url(self, service_url: str) -> None:
         """Accepted and unused: there is no service."""
@@ -344,110 +326,6 @@ class VisualRecognition(CustomClassifierCalls):
 
     def set_disable_ssl_verification(self, status: bool = False) -> None:
         """Accepted and unused: nothing is sent."""
-
-    @property
-    def _classifier(self) -> PhotoClassifier:
-        with self._loading:
-            if self._loaded is None:
-                self._loaded = self._open()
-            return self._loaded
-
-    @property
-    def _embedding_classifier(self) -> EmotionClassifier:
-        """The model on this machine, shared with :attr:`_classifier` where that is it."""
-        from shelly_local.vision.classifier import EmotionClassifier
-
-        with self._loading:
-            if self._local_classifier is None:
-                loaded = self._loaded
-                if not isinstance(loaded, EmotionClassifier):
-                    loaded = EmotionClassifier(self._model, **self._local)
-                if self._loaded is None and self._backend_name() == "local":
-                    self._loaded = loaded
-                self._local_classifier = loaded
-            return self._local_classifier
-
-    def _open(self) -> PhotoClassifier:
-        # Imports are here, so that that of this module loads no model runtime and no SDK.
-        backend = self._backend_name()
-        if not isinstance(backend, str):
-            return backend
-        if backend != "local":
-            from shelly_local.backends import open_backend
-
-            return open_backend(backend)
-        from shelly_local.vision.classifier import EmotionClassifier
-
-        return EmotionClassifier(self._model, **self._local)
-
-    def _backend_name(self) -> str | Backend:
-        from shelly_local.settings.table import BACKEND
-
-        names: list[str] = BACKEND.read(os.environ.get(BACKEND.variable, ""))
-        return self._backend or (names or BACKEND.default)[0]
-
-    def _classify_image(
-        self,
-        data: bytes | ShellyError,
-        source: ImageSource,
-        built_in: bool,
-        custom: Mapping[str, Snapshot],
-        general: Sequence[str],
-    ) -> ImageOutcome:
-        if isinstance(data, ShellyError):
-            return ImageOutcome(source, data)
-        try:
-            if not custom and not general:
-                return ImageOutcome(source, self._faces(data))
-            # Custom and general ones are computed here, whoever answers for the moods.
-            local = self._embedding_classifier
-            analysis = local.analyse(data)
-            here = photo = _sure(analysis.photo)
-            if built_in and self._classifier is not local:
-                photo = self._classifier.classify(data)
-            scores = {
-                name: snapshot.scores(analysis.embeddings[0]) if len(analysis.embeddings) else {}
-                for name, snapshot in custom.items()
-            }
-            tags = self._tags(analysis.pixels, here, general)
-            return ImageOutcome(source, photo, scores, tags)
-        except (ImageError, MissingExtraError, BackendError) as error:
-            return ImageOutcome(source, error)
-
-    def _faces(self, data: bytes) -> PhotoEmotions:
-        """The faces in a picture, without what may be none where this machine looked for them."""
-        from shelly_local.vision.classifier import EmotionClassifier
-
-        classifier = self._classifier
-        photo = classifier.classify(data)
-        return _sure(photo) if isinstance(classifier, EmotionClassifier) else photo
-
-    def _tags(
-        self, pixels: NDArray[np.uint8], photo: PhotoEmotions, general: Sequence[str]
-    ) -> dict[str, list[ClassScore]]:
-        """What the general classifiers say, by id."""
-        if not general:
-            return {}
-        from shelly_local.vision.encoder import PictureEncoder
-        from shelly_local.watson.general import food_classes, general_classes
-
-        with self._loading:
-            if self._encoder is None:
-                wanted = {name: self._local[name] for name in ("threads", "device")}
-                self._encoder = PictureEncoder(**wanted)
-        encoding, classes = self._encoder.encode(pixels), self._encoder.classes
-        return {
-            name: food_classes(encoding, classes)
-            if name == FOOD_ID
-            else general_classes(pixels, encoding, classes, photo)
-            for name in general
-        }
-
-
-def _sure(photo: PhotoEmotions) -> PhotoEmotions:
-    """A photo without the faces that may be things: a mood is only said of a face."""
-    faces = tuple(each for each in photo.faces if each.face.confidence >= LEAST_CONFIDENCE)
-    return photo if len(faces) == len(photo.faces) else replace(photo, faces=faces)
 
 
 #: IBM's name of the class.

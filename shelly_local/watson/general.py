@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: Classes of things in an answer, and leaves that they come from.
 MAX_CLASSES, MAX_LEAVES = 10, 3
-#: A colour is named if it covers this share of a picture; its score is above 0.5 by half of its share, so
-#: that programs with IBM's threshold of 0.5 see it, as they did.
+#: A colour is named if it covers this share of a picture; its score is above 0.5 by half of its
+#: share, so that programs with IBM's threshold of 0.5 see it, as they did.
 LEAST_COLOUR, COLOUR_BASE, MAX_COLOURS = 0.2, 0.5, 2
 #: Least confidence of the detector, and least width in the picture, of a face that counts here.
 #: Of 102 portraits the least sure face has 0.989; things that look like faces have less.

@@ -11,11 +11,13 @@ import pytest
 
 from shelly_local.errors import TrainingError
 from shelly_local.vision.classifier import EmotionClassifier
+from shelly_local.vision.encoder import PictureEncoder
 from shelly_local.vision.onnx import bundled_model
 from shelly_local.watson.custom import CustomClassifiers
 from shelly_local.watson.custom.child_process import WorkerProcess
 from shelly_local.watson.custom.heads import train_heads
 from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
+from shelly_local.watson.custom.pictures import Pictures
 from tests.custom_pictures import neutral, settled, smiling, zipped
 
 
@@ -23,17 +25,24 @@ def test_it_computes_what_the_classifier_computes(
     classifier: EmotionClassifier, smiling_photo: Path, no_face_photo: Path
 ) -> None:
     with WorkerProcess(classifier.model.folder) as worker:
-        kind, embedding = worker.embed(smiling_photo.read_bytes())
+        kind, (embedding, features) = worker.embed(smiling_photo.read_bytes())
         assert kind == "face"
-        assert embedding is not None
-        expected = classifier.analyse(smiling_photo).embeddings[0]
-        np.testing.assert_allclose(embedding, expected, rtol=1e-3, atol=1e-4)
-        assert worker.embed(no_face_photo.read_bytes()) == ("no face", None)
-        assert worker.embed(b"no picture") == ("no picture", None)
-        faces = np.random.default_rng(0).normal(0, 1, (20, 8)).astype(np.float32)
+        analysis = classifier.analyse(smiling_photo)
+        np.testing.assert_allclose(embedding, analysis.embeddings[0], rtol=1e-3, atol=1e-4)
+        expected = PictureEncoder().encode(analysis.pixels).features
+        np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+        kind, (embedding, features) = worker.embed(no_face_photo.read_bytes())
+        assert (kind, float(abs(embedding).max())) == ("no face", 0.0)
+        assert features.any()
+        assert worker.embed(b"no picture") == ("no picture", [])
         shows = np.arange(20)[:, None] % 2 == [0, 1]
-        heads = worker.fit(faces, shows)
+        noise = np.random.default_rng(0).normal(0, 1, (20, 8))
+        faces = (noise + 3 * shows[:, :1]).astype(np.float32)
+        digests = np.zeros((20, 32), np.uint8)
+        rows = Pictures(faces, faces[:, :0], np.ones(20, bool), shows, digests)
+        heads, text = worker.fit(rows)
     np.testing.assert_allclose(heads.weights, train_heads(faces, shows).weights)
+    assert text == "Learnt from faces: 20 of 20 pictures show a face."
 
 
 def test_its_death_is_an_error_and_no_more(smiling_photo: Path) -> None:

@@ -15,7 +15,7 @@ from shelly_local.errors import ModelError
 from shelly_local.vision.model import DESCRIPTION_FILE
 from shelly_local.vision.onnx import read_description
 from shelly_local.watson.contract.types import CustomEntry
-from shelly_local.watson.custom.heads import Heads
+from shelly_local.watson.custom.heads import KINDS, Heads
 from shelly_local.watson.custom.records import DamagedError, Record, as_entry, damaged
 from shelly_local.watson.custom.store import Store, StoreError
 from shelly_local.watson.custom.trainer import Task, interrupted
@@ -42,11 +42,16 @@ class Snapshot:
     entry: CustomEntry
     heads: Heads | None
 
+    @property
+    def heads_kind(self) -> str:
+        """What its heads are computed from, one of ``heads.KINDS``."""
+        return self.heads.kind if self.heads else "faces"
+
     def scores(self, embedding: NDArray[Any]) -> dict[str, float]:
-        """Score of each class, 0 to 1, for one face.
+        """Score of each class, 0 to 1, for one face or picture.
 
         Args:
-            embedding: (D,), as ``EmotionClassifier.analyse`` gives it.
+            embedding: (D,), as ``learning.inputs`` gives it.
         """
         if self.heads is None:
             return {}
@@ -123,8 +128,9 @@ class Catalogue:
             return known
         arrays = self._store.load(record.classifier_id, record.heads)
         try:
-            heads = Heads(arrays["weights"], arrays["biases"])
-        except (KeyError, ValueError) as error:
+            kind = KINDS[int(arrays.get("kind", np.zeros(())))]  # 0.1.0 knew faces only
+            heads = Heads(arrays["weights"], arrays["biases"], kind)
+        except (KeyError, ValueError, IndexError, TypeError) as error:
             raise DamagedError(f"{record.heads.file} holds no heads") from error
         if len(heads.biases) != len(record.classes):
             raise DamagedError(f"{record.heads.file} has not one head per class")

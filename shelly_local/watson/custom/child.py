@@ -15,11 +15,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from shelly_local.errors import ImageError, MissingExtraError, ShellyError
 from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
 
 if TYPE_CHECKING:
     from shelly_local.vision.classifier import EmotionClassifier
+    from shelly_local.vision.encoder import PictureEncoder
 
 #: Photos are to be classified meanwhile without waiting.
 NICENESS = 10
@@ -28,21 +31,24 @@ NICENESS = 10
 def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
     """Answer until the requests end.
 
-    ``{"do": "embed"}`` with a picture: ``{"found": "face"}`` with the embedding of its
-    largest face, or ``{"found": "no face"}`` or ``{"found": "no picture"}``.
-    ``{"do": "fit"}`` with embeddings and classes: ``{"found": "heads"}`` with weights and
-    biases. What goes wrong otherwise is ``{"error": sentence}``.
+    ``{"do": "embed"}`` with a picture: ``{"found": "face"}`` or ``{"found": "no face"}`` with
+    the embedding of its largest face, zero for none, and the features of the picture, or
+    ``{"found": "no picture"}``. ``{"do": "fit"}`` with these and classes: ``{"found": kind,
+    "text": explanation}`` with weights, biases and loss. What goes wrong otherwise is
+    ``{"error": sentence}``.
     """
     classifier: EmotionClassifier | None = None
+    encoder: PictureEncoder | None = None
     while (request := read_frame(requests)) is not None:
         message, payload = request
         try:
             if message["do"] == "embed":
-                if classifier is None:
+                if classifier is None or encoder is None:
                     from shelly_local.vision.classifier import EmotionClassifier
+                    from shelly_local.vision.encoder import PictureEncoder
 
-                    classifier = EmotionClassifier(model)
-                answer = _embed(classifier, payload)
+                    classifier, encoder = EmotionClassifier(model), PictureEncoder()
+                answer = _embed(classifier, encoder, payload)
             else:
                 answer = _fit(payload)
         except ShellyError as error:
@@ -52,22 +58,27 @@ def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
         write_frame(answers, *answer)
 
 
-def _embed(classifier: EmotionClassifier, picture: bytes) -> tuple[dict[str, Any], bytes]:
+def _embed(
+    classifier: EmotionClassifier, encoder: PictureEncoder, picture: bytes
+) -> tuple[dict[str, Any], bytes]:
     try:
-        embeddings = classifier.analyse(picture).embeddings
+        analysis = classifier.analyse(picture)
     except (ImageError, MissingExtraError):
         return {"found": "no picture"}, b""
+    features, embeddings = encoder.encode(analysis.pixels).features, analysis.embeddings
     if not len(embeddings):
-        return {"found": "no face"}, b""
-    return {"found": "face"}, to_bytes(embeddings[0])
+        return {"found": "no face"}, to_bytes(
+            np.zeros_like(embeddings, shape=embeddings.shape[1]), features
+        )
+    return {"found": "face"}, to_bytes(embeddings[0], features)
 
 
 def _fit(payload: bytes) -> tuple[dict[str, Any], bytes]:
-    from shelly_local.watson.custom.heads import train_heads
+    from shelly_local.watson.custom.learning import learn
 
-    embeddings, positive = from_bytes(payload, 2)
-    heads = train_heads(embeddings, positive)
-    return {"found": "heads"}, to_bytes(heads.weights, heads.biases)
+    heads, text = learn(*from_bytes(payload, 4))
+    loss = np.array(heads.loss)
+    return {"found": heads.kind, "text": text}, to_bytes(heads.weights, heads.biases, loss)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shelly_local.errors import TrainingError
 from shelly_local.watson.custom.heads import Heads
 from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
+from shelly_local.watson.custom.pictures import Pictures
 
 #: Seconds for one picture, and for the fit: far beyond what either takes on a slow machine.
 PICTURE_SECONDS, FIT_SECONDS = 120.0, 3600.0
@@ -66,28 +67,31 @@ class WorkerProcess:
         """End it at once, from any thread; a call under way raises TrainingError."""
         self._process.kill()
 
-    def embed(self, picture: bytes) -> tuple[str, NDArray[np.float32] | None]:
-        """The embedding, float32 (D,), of a picture's largest face.
+    def embed(self, picture: bytes) -> tuple[str, list[NDArray[np.float32]]]:
+        """The embedding of a picture's largest face, and its features as a whole.
 
         Returns:
-            ``"face"`` and the embedding, or ``"no face"`` or ``"no picture"`` and None.
+            ``"face"`` or ``"no face"``, where the embedding is zero, with both, float32 (D,) and
+            (E,); ``"no picture"`` and nothing.
 
         Raises:
             TrainingError: the process cannot go on.
         """
-        found, payload = self._ask("embed", picture, PICTURE_SECONDS)
-        return found, from_bytes(payload, 1)[0] if found == "face" else None
+        message, payload = self._ask("embed", picture, PICTURE_SECONDS)
+        return str(message["found"]), list(from_bytes(payload, 2)) if payload else []
 
-    def fit(self, embeddings: NDArray[np.float32], positive: NDArray[np.bool_]) -> Heads:
-        """The heads, see ``heads.train_heads``.
+    def fit(self, pictures: Pictures) -> tuple[Heads, str]:
+        """The heads, and what they were learnt from, see ``learning.learn``.
 
         Raises:
             TrainingError: the process cannot go on.
         """
-        _, payload = self._ask("fit", to_bytes(embeddings, positive), FIT_SECONDS)
-        return Heads(*from_bytes(payload, 2))
+        rows = (pictures.embeddings, pictures.features, pictures.has_face, pictures.positive)
+        message, payload = self._ask("fit", to_bytes(*rows), FIT_SECONDS)
+        weights, biases, loss = from_bytes(payload, 3)
+        return Heads(weights, biases, str(message["found"]), float(loss)), str(message["text"])
 
-    def _ask(self, what: str, payload: bytes, seconds: float) -> tuple[str, bytes]:
+    def _ask(self, what: str, payload: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -109,7 +113,7 @@ class WorkerProcess:
         message, payload = answer
         if "error" in message:
             raise TrainingError(f"Training failed: {message['error']}")
-        return str(message["found"]), payload
+        return message, payload
 
 
 def _environment() -> dict[str, str]:

@@ -37,6 +37,10 @@ FIT_BALANCE, CALIBRATION_BALANCE = 1.0, 0.5
 _NEWTON_STEPS = 100
 
 
+#: What heads are computed from; see ``learning.inputs``.
+KINDS = ("faces", "pictures", "both")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Heads:
     """Linear heads with their calibration multiplied in.
@@ -44,12 +48,19 @@ class Heads:
     Attributes:
         weights: float64 (C, D).
         biases: float64 (C,).
+        kind: one of ``KINDS``.
+        loss: mean cross-validated log loss of a class, both sides weighing the same; ``log(2)`` is
+            chance.
     """
 
     weights: Floats
     biases: Floats
+    kind: str = "faces"
+    loss: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}")
         if self.weights.ndim != 2 or self.biases.shape != self.weights.shape[:1]:
             raise ValueError(
                 "weights must be (C, D) and biases (C,), "
@@ -57,10 +68,10 @@ class Heads:
             )
 
     def scores(self, embeddings: NDArray[Any]) -> Floats:
-        """Scores of N faces.
+        """Scores of N faces or pictures.
 
         Args:
-            embeddings: (N, D), as ``EmotionClassifier.analyse`` gives them.
+            embeddings: (N, D), as ``learning.inputs`` gives them.
 
         Returns:
             float64 (N, C), 0 to 1; the rows do not sum to 1.
@@ -68,7 +79,9 @@ class Heads:
         return _sigmoid(embeddings.astype(np.float64) @ self.weights.T + self.biases)
 
 
-def train_heads(embeddings: NDArray[Any], positive: NDArray[np.bool_]) -> Heads:
+def train_heads(
+    embeddings: NDArray[Any], positive: NDArray[np.bool_], kind: str = "faces"
+) -> Heads:
     """Fit one head per class.
 
     Args:
@@ -77,6 +90,7 @@ def train_heads(embeddings: NDArray[Any], positive: NDArray[np.bool_]) -> Heads:
             example of all classes. Every column needs faces of both kinds. Neighbouring
             rows should be neighbours in the upload: cross-validation holds out runs of
             rows, so that the frames of one take are not on both sides.
+        kind: what the embeddings are of.
 
     Raises:
         ValueError: the shapes do not fit, or a class has faces of one kind only.
@@ -96,12 +110,14 @@ def train_heads(embeddings: NDArray[Any], positive: NDArray[np.bool_]) -> Heads:
             outputs[:, held_out] = _path(features[~held_out], positive[~held_out]).outputs(
                 features[held_out]
             )
-    slopes, offsets, strength = _choose(outputs, positive)
+    slopes, offsets, strength, loss = _choose(outputs, positive)
     path = _path(features, positive, STRENGTHS[: strength + 1])
     coefficients = path.coefficients[-1]
     weights = coefficients[:-1].T / path.scale
     biases = coefficients[-1] - weights @ path.mean
-    return Heads(weights * slopes[:, None], biases * slopes + offsets)
+    return Heads(
+        weights * slopes[:, None], biases * slopes + offsets, kind, loss / positive.shape[1]
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,8 +160,8 @@ def _path(
     return _Path(np.stack(coefficients), mean, scale)
 
 
-def _choose(outputs: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats, int]:
-    """Slopes (C,), offsets (C,) and the index of the strength, from held-out outputs."""
+def _choose(outputs: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats, int, float]:
+    """Slopes (C,), offsets (C,), index of the strength, and its loss, from held-out outputs."""
     signs, weights = np.where(positive, 1.0, -1.0), _weights(positive, FIT_BALANCE)
     best_loss, best = np.inf, None
     for index, output in enumerate(outputs):
@@ -153,7 +169,7 @@ def _choose(outputs: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Float
         margins = signs * (output * slopes + offsets)
         loss = float((weights * np.logaddexp(0.0, -margins)).sum())
         if best is None or loss < best_loss * (1.0 - LEAST_GAIN):
-            best_loss, best = loss, (slopes, offsets, index)
+            best_loss, best = loss, (slopes, offsets, index, loss)
     assert best is not None
     return best
 

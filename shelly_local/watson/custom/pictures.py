@@ -18,15 +18,20 @@ _DIGEST_BYTES = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
-    """N pictures with a face, each once.
+    """N pictures, each once.
 
     Attributes:
-        embeddings: float32 (N, D), of the largest face of each.
+        embeddings: float32 (N, D), of the largest face of each; zero where there is none.
+        features: float32 (N, E), of each as a whole; E is 0 where they are not known, as in files
+            of 0.1.0, and then every picture has a face.
+        has_face: bool (N,).
         positive: bool (N, C), the classes it was sent for; none for a negative example.
         digests: uint8 (N, 32), the SHA-256 of each picture's bytes.
     """
 
     embeddings: NDArray[np.float32]
+    features: NDArray[np.float32]
+    has_face: NDArray[np.bool_]
     positive: NDArray[np.bool_]
     digests: NDArray[np.uint8]
 
@@ -34,6 +39,8 @@ class Pictures:
         """The content of their file."""
         return {
             "embeddings": self.embeddings,
+            "features": self.features,
+            "has_face": self.has_face,
             "positive": self.positive,
             "digests": self.digests,
         }
@@ -42,18 +49,18 @@ class Pictures:
         """See that every class can be learnt.
 
         Raises:
-            TrainingError: a class has too few faces, or too few are left beside it.
+            TrainingError: a class has too few pictures, or too few are left beside it.
         """
+        what = "pictures" if self.features.shape[1] else "pictures with a face"
         for name, column in zip(classes, self.positive.T, strict=True):
             shows, others = int(column.sum()), int((~column).sum())
             if shows < MIN_FACES:
                 raise TrainingError(
-                    f"The class {name!r} has {shows} pictures with a face; at least {MIN_FACES} "
-                    "are needed."
+                    f"The class {name!r} has {shows} {what}; at least {MIN_FACES} are needed."
                 )
             if others < MIN_FACES:
                 raise TrainingError(
-                    f"Only {others} pictures with a face do not show the class {name!r}; at least "
+                    f"Only {others} {what} do not show the class {name!r}; at least "
                     f"{MIN_FACES} are needed."
                 )
 
@@ -72,14 +79,21 @@ def pictures_from_arrays(arrays: dict[str, NDArray[np.generic]], classes: int) -
     positive = arrays.get("positive", np.zeros(0)).astype(np.bool_)
     digests = arrays.get("digests", np.zeros(0)).astype(np.uint8)
     count = len(embeddings)
+    # Files of 0.1.0 have neither.
+    features = arrays.get("features", np.zeros((count, 0))).astype(np.float32)
+    has_face = arrays.get("has_face", np.ones(count)).astype(np.bool_)
     if (
         embeddings.ndim != 2
         or positive.shape != (count, classes)
         or digests.shape != (count, _DIGEST_BYTES)
+        or features.ndim != 2
+        or len(features) != count
+        or has_face.shape != (count,)
+        or not np.isfinite(features).all()
         or not np.isfinite(embeddings).all()
     ):
         raise DamagedError("its file of pictures does not fit")
-    return Pictures(embeddings, positive, digests)
+    return Pictures(embeddings, features, has_face, positive, digests)
 
 
 class Collection:
@@ -96,12 +110,18 @@ class Collection:
     def __init__(self, classes: Sequence[str], earlier: Pictures | None = None) -> None:
         self._columns = {name: column for column, name in enumerate(classes)}
         self._embeddings: list[NDArray[np.float32]] = []
+        self._features: list[NDArray[np.float32]] = []
+        self._has_face: list[bool] = []
+        # Without features of the earlier ones, all that can be learnt from is faces.
+        self._faces_only = earlier is not None and not earlier.features.shape[1]
         self._classes: list[set[int]] = []
         self._rows: dict[bytes, int] = {}
         if earlier is not None:
             for row, digest in enumerate(earlier.digests):
                 self._rows[digest.tobytes()] = row
             self._embeddings = list(earlier.embeddings)
+            self._features = list(earlier.features)
+            self._has_face = list(earlier.has_face)
             self._classes = [set(np.flatnonzero(row).tolist()) for row in earlier.positive]
 
     def again(self, digest: bytes, name: str | None) -> bool:
@@ -113,10 +133,24 @@ class Collection:
             self._classes[row].add(self._columns[name])
         return True
 
-    def add(self, digest: bytes, name: str | None, embedding: NDArray[np.float32]) -> None:
+    def add(
+        self,
+        digest: bytes,
+        name: str | None,
+        embedding: NDArray[np.float32],
+        features: NDArray[np.float32],
+        *,
+        has_face: bool,
+    ) -> None:
         """Add a new picture; the class is None for a negative example."""
+        if self._faces_only:
+            if not has_face:
+                return
+            features = features[:0]
         self._rows[digest] = len(self._embeddings)
         self._embeddings.append(embedding)
+        self._features.append(features)
+        self._has_face.append(has_face)
         self._classes.append(set() if name is None else {self._columns[name]})
 
     def pictures(self) -> Pictures:
@@ -126,11 +160,15 @@ class Collection:
             TrainingError: there is none.
         """
         if not self._embeddings:
-            raise TrainingError("None of the pictures has a face.")
+            raise TrainingError("None of the pictures can be learnt from.")
         positive = np.zeros((len(self._classes), len(self._columns)), dtype=np.bool_)
         for row, columns in enumerate(self._classes):
             positive[row, sorted(columns)] = True
         digests = np.frombuffer(b"".join(self._rows), dtype=np.uint8)
         return Pictures(
-            np.stack(self._embeddings), positive, digests.reshape(-1, _DIGEST_BYTES).copy()
+            np.stack(self._embeddings),
+            np.stack(self._features),
+            np.array(self._has_face),
+            positive,
+            digests.reshape(-1, _DIGEST_BYTES).copy(),
         )

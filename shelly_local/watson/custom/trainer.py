@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shelly_local.errors import ShellyError, TrainingError
 from shelly_local.watson.custom.child_process import WorkerProcess
+from shelly_local.watson.custom.heads import KINDS
 from shelly_local.watson.custom.pictures import (
     MIN_FACES,
     Collection,
@@ -152,11 +153,12 @@ class Trainer:
             try:
                 pictures = self._pictures(task, record, worker)
                 pictures.check(record.job.classes)
-                heads = worker.fit(pictures.embeddings, pictures.positive)
+                heads, explanation = worker.fit(pictures)
             finally:
                 with self._changed:
                     self._worker = None
-        arrays = {"weights": heads.weights, "biases": heads.biases}
+        kind = np.array(KINDS.index(heads.kind))
+        arrays = {"weights": heads.weights, "biases": heads.biases, "kind": kind}
 
         def finish(record: Record) -> None:
             assert record.job is not None
@@ -166,7 +168,7 @@ class Trainer:
             record.classes = record.job.classes
             record.learning_opt_out = record.job.learning_opt_out
             record.pictures = record.job.pictures
-            record.explanation = record.job = None
+            record.explanation, record.job = explanation, None
 
         with self._store.writing():
             if current := self._read(task):
@@ -186,7 +188,7 @@ class Trainer:
         if record.pictures:
             arrays = self._store.load(task.classifier_id, record.pictures)
             earlier = pictures_from_arrays(arrays, len(record.classes))
-        pictures = read_faces(task.sets, job.classes, earlier, worker.embed)
+        pictures = read_pictures(task.sets, job.classes, earlier, worker.embed)
         if not job.learning_opt_out:
             content = pictures.as_arrays()
             with self._store.writing():
@@ -207,16 +209,17 @@ class Trainer:
         return record if record and record.job and record.job.token == task.token else None
 
 
-def read_faces(
+def read_pictures(
     sets: Sequence[TrainingSet],
     classes: Sequence[str],
     earlier: Pictures | None,
-    embed: Callable[[bytes], tuple[str, NDArray[np.float32] | None]],
+    embed: Callable[[bytes], tuple[str, Sequence[NDArray[np.float32]]]],
 ) -> Pictures:
-    """Every picture's embedding; pictures without a face are left out.
+    """Every picture's embeddings; what cannot be read is left out.
 
     Raises:
-        TrainingError: a class was sent with too few faces; the text counts those of each set.
+        TrainingError: a class was sent with too few that can be learnt from; the text counts those
+            of each set.
     """
     collection = Collection(classes, earlier)
     counts = []
@@ -224,22 +227,29 @@ def read_faces(
         found: Counter[str] = Counter()
         for digest, picture in entry.pictures():
             if collection.again(digest, entry.name):
-                found["face"] += 1
+                found["known"] += 1
                 continue
-            kind, embedding = embed(picture)
+            kind, vectors = embed(picture)
             found[kind] += 1
-            if embedding is not None:
-                collection.add(digest, entry.name, embedding)
+            if vectors:
+                face, features = vectors
+                collection.add(digest, entry.name, face, features, has_face=kind == "face")
         counts.append((entry, found))
-    too_few = [entry.title for entry, found in counts if entry.name and found["face"] < MIN_FACES]
+    faces_only = earlier is not None and not earlier.features.shape[1]
+
+    def usable(found: Counter[str]) -> int:
+        return found["known"] + found["face"] + (0 if faces_only else found["no face"])
+
+    what = "with a face" if faces_only else "that can be read"
+    too_few = [entry.title for entry, found in counts if entry.name and usable(found) < MIN_FACES]
     if too_few:
         listed = "; ".join(
-            f"{entry.title}: {found.total()} pictures, {found['face']} with a face"
+            f"{entry.title}: {found.total()} pictures, {usable(found)} {what}"
             for entry, found in counts
         )
         raise TrainingError(
-            f"Too few faces in {', '.join(too_few)}: at least {MIN_FACES} are needed for each "
-            f"class ({listed})."
+            f"Too few pictures {what} in {', '.join(too_few)}: at least {MIN_FACES} are needed "
+            f"for each class ({listed})."
         )
     return collection.pictures()
 
