@@ -1,7 +1,7 @@
-"""Tables of docs/results.md and of this package's README.md, from ``benchmarks/results/*.json``.
+"""Tables of docs/results.md and of benchmarks/README.md, from ``benchmarks/results/*.json``.
 
-python -m benchmarks.tables            # rewrites what stands between the markers
-python -m benchmarks.tables --check    # exit code 1 if that would change anything
+python -m benchmarks.speed.tables            # rewrites what stands between the markers
+python -m benchmarks.speed.tables --check    # exit code 1 if that would change anything
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from shelly_local.errors import ShellyError
 
-from . import contents, report, results
+from .. import contents, report, results
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 #: Around what this module writes; both stand alone on a line.
-BEGIN = "<!-- benchmark results: written by python -m benchmarks.tables -->"
+BEGIN = "<!-- benchmark results: written by python -m benchmarks.speed.tables -->"
 END = "<!-- end of benchmark results -->"
 
 
@@ -88,7 +88,7 @@ def update(root: Path = ROOT) -> list[Path]:
 def main(argv: list[str] | None = None) -> int:
     """Rewrite or check."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.tables",
+        prog="python -m benchmarks.speed.tables",
         description="Bring the tables of docs/results.md and benchmarks/README.md "
         "up to the committed results.",
     )
