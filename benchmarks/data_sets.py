@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shelly_local.beside import beside
+from shelly_local.commands.beside import beside
 from shelly_local.errors import DataError, ImageUnreadableError
 from shelly_local.results import CLASSES
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shelly_local.beside import beside
+from shelly_local.commands.beside import beside
 from shelly_local.results import CLASSES
 
 Row = Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from shelly_local.beside import beside
+from shelly_local.commands.beside import beside
 from shelly_local.errors import MissingExtraError
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from shelly_local.batch.writers import complain
-from shelly_local.beside import beside
+from shelly_local.commands.beside import beside
 from shelly_local.settings import add_flags
 from shelly_local.settings.table import COMMANDS, settings_of
 
