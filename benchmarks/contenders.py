@@ -36,7 +36,6 @@ class Contender(Protocol):
     """What every backend has; see ``shelly_local.backends``."""
 
     name: str
-    title: str
     is_local: bool
 
     def classify(self, photo: bytes, /) -> PhotoEmotions:
@@ -123,7 +122,7 @@ class Entry:
         return digest if isinstance(digest, str) else None
 
     def describe(self) -> dict[str, Any]:
-        """What the contender says of itself, with its title and place."""
+        """What the contender says of itself, with its place."""
         if self.contender is None:
             return {}
         try:
@@ -131,7 +130,6 @@ class Entry:
         except Exception as error:  # what was measured must not be lost to this
             description = {"error": f"{type(error).__name__}: {error}"}
         return {
-            "title": self.contender.title,
             "is_local": self.is_local,
             "description": description,
         }
@@ -311,7 +309,7 @@ def _call(name: str, options: Mapping[str, Any]) -> Contender:
         raise
     except Exception as error:
         raise ShellyError(f"{name} cannot be opened: {type(error).__name__}: {error}") from error
-    for part in ("classify", "describe", "close", "title", "is_local"):
+    for part in ("classify", "describe", "close", "is_local"):
         if not hasattr(contender, part):
             raise ContenderError(f"the backend {name!r} has no {part!r}")
     return cast("Contender", contender)

@@ -1,15 +1,15 @@
-"""What a report says: sections of text and tables from result files."""
+"""The figures of a report: tables of words from result files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from shelly_local.results import CLASSES
 
-from .blocks import Table, Text
-
 Results = Mapping[str, Any]
+#: What stands in each column, by its title.
+Columns = Mapping[str, Callable[[Results], str]]
 
 #: Stands where there is no figure.
 MISSING = "–"
@@ -17,6 +17,14 @@ MISSING = "–"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: What became of pictures that do not count, in words.
 _LEFT_OUT = {"unreadable": "unreadable", "failed": "failed", "not_asked": "not asked"}
+
+
+class Table(NamedTuple):
+    """A table; the first ``names`` columns hold names, the others figures."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
 
 
 def named(results: Results) -> dict[str, Any]:
@@ -48,152 +56,114 @@ def latency_title(results: Results) -> str:
 
 def accuracy_table(results: Results) -> Table:
     """A row of figures per backend."""
-    header = [
-        "backend", "n", "accuracy", "95 % interval", "of those answered", "faces found",
-        "macro F1", "ECE", "Brier", "not counted",
-    ]  # fmt: skip
-    rows = []
-    for name, values in results["backends"].items():
-        calibration = values["calibration"] or {}
-        left_out = [
-            f"{values['statuses'][status]} {text}"
-            for status, text in _LEFT_OUT.items()
-            if status in values["statuses"]
-        ]
-        rows.append(
-            [
-                name,
-                str(values["n"]),
-                percent(values["accuracy"]),
-                percent_range(values["accuracy_ci95"]),
-                percent(values["accuracy_answered"]),
-                percent(values["faces_found"]),
-                percent(values["macro_f1"]),
-                number(calibration.get("ece"), 3),
-                number(calibration.get("brier"), 3),
-                ", ".join(left_out) or "0",
-            ]
-        )
-    return Table(header, rows)
+    columns: Columns = {
+        "n": lambda v: str(v["n"]),
+        "accuracy": lambda v: percent(v["accuracy"]),
+        "95 % interval": lambda v: percent_range(v["accuracy_ci95"]),
+        "of those answered": lambda v: percent(v["accuracy_answered"]),
+        "faces found": lambda v: percent(v["faces_found"]),
+        "macro F1": lambda v: percent(v["macro_f1"]),
+        "ECE": lambda v: number((v["calibration"] or {}).get("ece"), 3),
+        "Brier": lambda v: number((v["calibration"] or {}).get("brier"), 3),
+        "not counted": lambda v: _not_counted(v["statuses"]),
+    }
+    return _table(["backend"], columns, _backends(results))
 
 
 def class_table(results: Results) -> Table:
     """Precision, recall and F1 of each class, a row per class and backend."""
     backends = results["backends"]
-    classes = dict.fromkeys(label for values in backends.values() for label in values["classes"])
-    rows = []
-    for label in classes:
-        for name, values in backends.items():
-            figures = values["classes"].get(label, {})
-            shares = (percent(figures.get(key)) for key in ("precision", "recall", "f1"))
-            rows.append([label, name, str(figures.get("n", 0)), *shares])
-    return Table(["class", "backend", "n", "precision", "recall", "F1"], rows, names=2)
+    columns: Columns = {
+        "n": lambda v: str(v.get("n", 0)),
+        "precision": lambda v: percent(v.get("precision")),
+        "recall": lambda v: percent(v.get("recall")),
+        "F1": lambda v: percent(v.get("f1")),
+    }
+    labels = dict.fromkeys(label for values in backends.values() for label in values["classes"])
+    rows = (
+        ([label, name], values["classes"].get(label, {}))
+        for label in labels
+        for name, values in backends.items()
+    )
+    return _table(["class", "backend"], columns, rows)
 
 
 def comparison_table(results: Results) -> Table:
     """McNemar's test and the interval of the difference, a row per pair."""
-    return Table(
-        ["pair", "n", "difference", "95 % interval", "only first right", "only second right",
-         "p (McNemar)", "p (Holm)"],
-        [
-            [
-                f"{pair['first']} − {pair['second']}",
-                str(pair["n"]),
-                f"{100 * pair['difference']:+.1f} points",
-                percent_range(pair["difference_ci95"]),
-                str(pair["only_first"]),
-                str(pair["only_second"]),
-                p_value(pair["p_value"]),
-                p_value(pair["p_holm"]),
-            ]
-            for pair in results["comparisons"]
-        ],
-    )  # fmt: skip
+    columns: Columns = {
+        "n": lambda v: str(v["n"]),
+        "difference": lambda v: f"{100 * v['difference']:+.1f} points",
+        "95 % interval": lambda v: percent_range(v["difference_ci95"]),
+        "only first right": lambda v: str(v["only_first"]),
+        "only second right": lambda v: str(v["only_second"]),
+        "p (McNemar)": lambda v: p_value(v["p_value"]),
+        "p (Holm)": lambda v: p_value(v["p_holm"]),
+    }
+    rows = (([f"{pair['first']} − {pair['second']}"], pair) for pair in results["comparisons"])
+    return _table(["pair"], columns, rows)
+
+
+_TIMES: Columns = {
+    "p50 ms": lambda v: number(v.get("p50_ms"), 1),
+    "p95 ms": lambda v: number(v.get("p95_ms"), 1),
+    "p99 ms": lambda v: number(v.get("p99_ms"), 1),
+}
+_TAKEN: Columns = {
+    "CPU s/picture": lambda v: number(v.get("cpu_s"), 3),
+    "peak MB": lambda v: number(v.get("peak_memory_mb"), 0),
+}
 
 
 def latency_table(results: Results) -> Table:
     """A row per backend, all photos together."""
-    header = ["backend", "n", "p50 ms", "p95 ms", "p99 ms", "first answer s", "whole process s",
-              "CPU s/picture", "peak MB"]  # fmt: skip
-    rows = []
-    for name, values in results["backends"].items():
-        cold = values["cold"] or {}
-        rows.append(
-            [
-                name,
-                str(values["n"]),
-                *(number(values[key], 1) for key in ("p50_ms", "p95_ms", "p99_ms")),
-                number(cold.get("first_answer_s"), 2),
-                number(cold.get("process_s"), 2),
-                number(values["cpu_s"], 3),
-                number(values["peak_memory_mb"], 0),
-            ]
-        )
-    return Table(header, rows)
-
-
-def throughput_table(results: Results) -> Table | None:
-    """Pictures a second by how many are asked at the same time; None where not measured."""
-    rates = {
-        name: values["pictures_per_second"]
-        for name, values in results["backends"].items()
-        if values["pictures_per_second"]
+    columns: Columns = {
+        "n": lambda v: str(v["n"]),
+        **_TIMES,
+        "first answer s": lambda v: number((v["cold"] or {}).get("first_answer_s"), 2),
+        "whole process s": lambda v: number((v["cold"] or {}).get("process_s"), 2),
+        **_TAKEN,
     }
-    levels = sorted({int(level) for own in rates.values() for level in own})
-    if not levels:
-        return None
-    return Table(
-        ["backend", *(f"{level} at a time" for level in levels)],
-        [
-            [name, *(number(own.get(str(level)), 1) for level in levels)]
-            for name, own in rates.items()
-        ],
-    )
+    return _table(["backend"], columns, _backends(results))
 
 
 def photo_table(results: Results) -> Table:
     """A row per photo and backend."""
-    rows = []
-    for photo, facts in results["photos"].items():
-        size = f"{photo} ({facts['width']}×{facts['height']}, {facts['bytes'] / 1000:.0f} kB)"
-        for name, values in results["backends"].items():
-            times = values["photos"].get(photo, {})
-            rows.append(
-                [
-                    size,
-                    name,
-                    *(number(times.get(key), 1) for key in ("p50_ms", "p95_ms", "p99_ms")),
-                    number(times.get("cpu_s"), 3),
-                    number(times.get("peak_memory_mb"), 0),
-                ]
-            )
-    return Table(
-        ["photo", "backend", "p50 ms", "p95 ms", "p99 ms", "CPU s/picture", "peak MB"],
-        rows,
-        names=2,
+    rows = (
+        (
+            [f"{photo} ({_pixels(facts)}, {facts['bytes'] / 1000:.0f} kB)", name],
+            values["photos"].get(photo, {}),
+        )
+        for photo, facts in results["photos"].items()
+        for name, values in results["backends"].items()
     )
+    return _table(["photo", "backend"], {**_TIMES, **_TAKEN}, rows)
 
 
-def phase_table(results: Results) -> Table | None:
-    """Parts of the calls to clouds; None where there was none."""
-    parts = {name: v["phases"] for name, v in results["backends"].items() if v.get("phases")}
-    if not parts:
-        return None
-    names = list(dict.fromkeys(part for values in parts.values() for part in values))
+def throughput_table(results: Results) -> Table:
+    """Pictures a second by how many are asked at the same time; no rows where not measured."""
+    rates = _measured(results, "pictures_per_second")
+    levels = sorted({int(level) for own in rates.values() for level in own})
     rows = [
-        [backend, *(number(values.get(name), 1) for name in names)]
-        for backend, values in parts.items()
+        [name, *(number(own.get(str(level)), 1) for level in levels)] for name, own in rates.items()
     ]
+    return Table(["backend", *(f"{level} at a time" for level in levels)], rows)
+
+
+def phase_table(results: Results) -> Table:
+    """Parts of the calls to clouds; no rows where there was none."""
+    parts = _measured(results, "phases")
+    names = list(dict.fromkeys(part for values in parts.values() for part in values))
+    rows = [[name, *(number(own.get(part), 1) for part in names)] for name, own in parts.items()]
     return Table(["backend", *(f"{name} ms" for name in names)], rows)
 
 
-def cost_blocks(costs: Mapping[str, Any]) -> tuple[Text, Table]:
-    """Costs of clouds and of local backends, with the assumptions."""
-    currency, pictures = costs["currency"], costs["pictures_per_month"]
-    local = costs["prices"]["local"]
-    rows = []
-    for name, values in costs["local"].items():
-        rows.append([name, f"{values['per_thousand']:.4f}", f"{values['month']:.2f}", MISSING, ""])
+def cost_table(costs: Results) -> Table:
+    """Costs of clouds and of local backends."""
+    currency = costs["currency"]
+    rows = [
+        [name, f"{values['per_thousand']:.4f}", f"{values['month']:.2f}", MISSING, ""]
+        for name, values in costs["local"].items()
+    ]
     for name, values in costs["clouds"].items():
         prices = costs["prices"]["clouds"][name]
         month = values["paid_off_in_month"]
@@ -209,14 +179,7 @@ def cost_blocks(costs: Mapping[str, Any]) -> tuple[Text, Table]:
         )
     header = ["backend", f"{currency} per 1,000 pictures", f"{currency} a month",
               "a machine of one's own has paid for itself in", "price list"]  # fmt: skip
-    assumed = (
-        f"At {pictures:,} pictures a month. A machine of one's own: {local['machine']:g} "
-        f"{currency}, {local['watts_idle']:g} W idle and {local['watts_busy']:g} W busy all month, "
-        f"{local['electricity_per_kwh']:g} {currency} per kWh; {costs['compared_with']} takes "
-        f"{1000 * costs['seconds_per_picture']:.0f} ms a picture. {local['about']} "
-        f"{costs['prices']['about']}"
-    )
-    return Text(assumed), Table(header, rows)
+    return Table(header, rows)
 
 
 def machine_text(results: Results) -> str:
@@ -227,54 +190,22 @@ def machine_text(results: Results) -> str:
     return f"{machine['processor']}, {cores}{memory}, {machine['system']}"
 
 
-def environment_text(results: Results) -> Text:
-    """Machine, versions, date and command of a result file."""
-    versions = ", ".join(f"{name} {value}" for name, value in results["versions"].items())
-    commit = f", commit {results['git_commit']}" if results["git_commit"] else ""
-    return Text(
-        f"{results['date'][:10]}; {machine_text(results)}; {versions}{commit}; "
-        f"seed {results['seed']}; {results['command']}"
-    )
-
-
-def data_text(results: Results) -> Text:
-    """What the pictures are, and what was left out."""
-    data = results["data"]
-    classes = ", ".join(f"{name} {n}" for name, n in data["per_class"].items())
-    people = count(data["subjects"], "subject")
-    parts = [f"{count(data['pictures'], 'picture')} of {people}: {classes}."]
-    parts += [f"{note[0].upper()}{note[1:]}." for note in data["notes"]]
-    if data["asked_about"] < data["pictures"]:
-        parts.append(f"{data['asked_about']} of them, drawn at random, were asked about.")
-    if data["mapped"]:
-        mapped = ", ".join(f"{folder} as {label}" for folder, label in data["mapped"].items())
-        parts.append(f"Folders taken for classes: {mapped}.")
-    if data["left_out"]:
-        reasons = "; ".join(f"{reason} ({n})" for reason, n in data["left_out"].items())
-        parts.append(f"Left out: {reasons}.")
-    return Text(" ".join(parts))
-
-
 def mapping_lines(files: Sequence[Results]) -> list[str]:
     """How the words of each backend that has others became our classes."""
     lines: dict[str, str] = {}
-    for values_by_name in (content["backends"] for content in files):
-        for name, values in values_by_name.items():
-            description = values.get("description") or {}
-            words = description.get("mapping") or {}
-            parts = [
-                f"{word} is {ours}" for word, ours in words.items() if ours not in (word, None)
-            ]
-            if nothing := [word for word, ours in words.items() if ours is None]:
-                has_none = [word for word in nothing if word in CLASSES]
-                parts += [f"it has no word for {word}" for word in has_none]
-                parts += [f"{word} is no answer" for word in nothing if word not in has_none]
-            if likelihoods := description.get("likelihoods"):
-                parts += [f"{word} counts {value:g}" for word, value in likelihoods.items()]
-            if scores := description.get("scores"):
-                parts.append(f"scores are {scores}")
-            if parts:
-                lines[name] = f"{name}: {'; '.join(parts)}."
+    for name, values in (each for content in files for each in content["backends"].items()):
+        description = values.get("description") or {}
+        words = description.get("mapping") or {}
+        parts = [f"{word} is {ours}" for word, ours in words.items() if ours not in (word, None)]
+        nothing = [word for word, ours in words.items() if ours is None]
+        parts += [f"it has no word for {word}" for word in nothing if word in CLASSES]
+        parts += [f"{word} is no answer" for word in nothing if word not in CLASSES]
+        likelihoods = description.get("likelihoods") or {}
+        parts += [f"{word} counts {value:g}" for word, value in likelihoods.items()]
+        if scores := description.get("scores"):
+            parts.append(f"scores are {scores}")
+        if parts:
+            lines[name] = f"{name}: {'; '.join(parts)}."
     return list(lines.values())
 
 
@@ -323,3 +254,29 @@ def p_value(value: float) -> str:
 def count(n: int, noun: str) -> str:
     """``"1 photo"``, ``"2,000 photos"``."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def _table(
+    names: Sequence[str], columns: Columns, rows: Iterable[tuple[list[str], Results]]
+) -> Table:
+    """A table whose rows are names and the figures of what has them."""
+    cells = [[*own, *(column(values) for column in columns.values())] for own, values in rows]
+    return Table([*names, *columns], cells, len(names))
+
+
+def _backends(results: Results) -> Iterable[tuple[list[str], Results]]:
+    return (([name], values) for name, values in results["backends"].items())
+
+
+def _measured(results: Results, part: str) -> dict[str, Results]:
+    """One part of the figures of the backends that have it."""
+    return {name: v[part] for name, v in results["backends"].items() if v.get(part)}
+
+
+def _not_counted(statuses: Mapping[str, int]) -> str:
+    parts = [f"{statuses[name]} {text}" for name, text in _LEFT_OUT.items() if name in statuses]
+    return ", ".join(parts) or "0"
+
+
+def _pixels(facts: Results) -> str:
+    return f"{facts['width']}×{facts['height']}"

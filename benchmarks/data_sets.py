@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shelly_local.commands.beside import beside
 from shelly_local.errors import DataError, ImageUnreadableError
 from shelly_local.results import CLASSES
 
 from .data import LabelledData, Picture, Subjects, find_in_folders
-from .siblings import training
 
 Kind = Literal["auto", "folders", "mug", "fer2013"]
 KINDS: tuple[Kind, ...] = ("auto", "folders", "mug", "fer2013")
@@ -74,7 +74,7 @@ def load_mug(path: Path, rule: str = "middle") -> LabelledData:
     """
     if rule not in FRAME_RULES:
         raise DataError(f"the rule must be one of {', '.join(FRAME_RULES)}, got {rule!r}")
-    mug, rules = training("mug"), training("frames")
+    mug, rules = beside("training.mug"), beside("training.frames")
     found = mug.index(path)
     pictures: dict[str, Picture] = {}
     for choice in rules.choose(found, rule):
@@ -101,7 +101,7 @@ def load_fer2013(path: Path, part: str = "private", labels: str = "majority") ->
     """
     if labels not in FER_LABELS:
         raise DataError(f"the labels must be one of {', '.join(FER_LABELS)}, got {labels!r}")
-    reader = training("fer2013")
+    reader = beside("training.fer2013")
     if path.is_file():
         if path.suffix == ".npz":
             part = path.stem

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import contents, cost
-from .blocks import Block, Table, Text
+from . import contents
+from .contents import Results, Table
 
 #: Photos that get a column of their own; with more, one column holds all of their times.
 MOST_PHOTOS = 3
 NOT_MEASURED = "not measured: needs your key"
 
 
-def local_seconds(files: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def local_seconds(files: Sequence[Results]) -> dict[str, float]:
     """Median seconds per picture of the local backends, the library's own first."""
     seconds = {
         name: values["p50_ms"] / 1000
@@ -24,96 +24,71 @@ def local_seconds(files: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return dict(sorted(seconds.items(), key=lambda item: item[0] != "local"))
 
 
-def build(
-    files: Sequence[Mapping[str, Any]],
-    prices: cost.Prices | None = None,
-    pictures_per_month: int = cost.DEFAULT_PICTURES,
-) -> list[Block]:
-    """A row per backend measured and per cloud that still sells; nothing without results.
-
-    Args:
-        files: from ``results.load``.
-        prices: the bundled ones by default.
-        pictures_per_month: at which pictures are paid.
-    """
-    files = [contents.named(content) for content in files]
-    measured = dict.fromkeys(
-        name for content in files for name, values in content["backends"].items() if values["n"]
-    )
-    if not measured:
-        return []
-    columns = _columns(files)
-    seconds = local_seconds(files)
-    costs = cost.table(prices or cost.load(), pictures_per_month, seconds) if seconds else None
-    sold = _sold(costs)
-    rows = []
-    for name in [*measured, *(name for name in sold if name not in measured)]:
-        cells = [column.get(name, contents.MISSING) for column in columns.values()]
-        if name not in measured:
-            cells[0] = NOT_MEASURED
-        if costs:
-            values = costs["local"].get(name) or sold.get(name)
-            cells.append(contents.number(values and values["per_thousand"], 2))
-        rows.append([name, *cells])
-    header = ["backend", *columns]
-    if costs:
-        header.append(f"{costs['currency']} per 1,000 pictures")
-    parts: list[Block] = [Table(header, rows)]
-    return [*parts, Text(_prices_in_words(costs))] if costs else parts
-
-
-def _columns(files: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Cells by backend, of each column by its title."""
-    columns: dict[str, dict[str, str]] = {}
-    for content in files:
-        if content["kind"] != "accuracy":
-            continue
-        data = content["data"]["name"]
-        right = columns.setdefault(f"right, {data} (95 % interval)", {})
-        found = columns.setdefault(f"face found, {data}", {})
-        for name, values in content["backends"].items():
-            if values["n"]:
-                ends = values["accuracy_ci95"]
-                between = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
-                right[name] = contents.percent(values["accuracy"]) + between
-                found[name] = contents.percent(values["faces_found"])
-    for content in files:
-        if content["kind"] != "latency":
-            continue
-        photos = content["photos"] if len(content["photos"]) <= MOST_PHOTOS else {}
-        for photo, facts in photos.items():
-            title = f"ms, {photo} ({facts['width']}×{facts['height']})"
-            columns.setdefault(title, {}).update(
-                (name, contents.number(values["photos"][photo]["p50_ms"], 0))
-                for name, values in content["backends"].items()
-            )
-        if not photos:
-            columns.setdefault(f"ms, {contents.count(len(content['photos']), 'photo')}", {}).update(
-                (name, contents.number(values["p50_ms"], 0))
-                for name, values in content["backends"].items()
-            )
-    return columns
-
-
-def _sold(costs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Costs of the clouds that still sell."""
+def sold(costs: Results | None) -> dict[str, Any]:
+    """Costs of the clouds that still sell; without costs of any, none."""
     if costs is None:
         return {}
     prices = costs["prices"]["clouds"]
     return {name: v for name, v in costs["clouds"].items() if not prices[name].get("ended")}
 
 
-def _prices_in_words(costs: Mapping[str, Any]) -> str:
-    machine = f"{costs['prices']['local']['machine']:g} {costs['currency']}"
-    paid = []
-    for name, values in _sold(costs).items():
-        month = values["paid_off_in_month"]
-        when = "never" if month is None else f"in month {month}"
-        paid.append(
-            f"{when} compared with {name} (prices of {costs['prices']['clouds'][name]['date']})"
-        )
-    return (
-        f"Times are medians, models loaded. At {costs['pictures_per_month']:,} pictures a month; "
-        f"what runs here costs electricity, and a machine of {machine} bought for it has paid for "
-        f"itself {' and '.join(paid)}. Check the prices before you decide by them."
+def table(files: Sequence[Results], costs: Results | None) -> Table | None:
+    """A row per backend measured and per cloud that still sells; None without results.
+
+    Args:
+        files: from ``results.load``, their backends ``contents.named``.
+        costs: from ``cost.table``; None for no column of prices.
+    """
+    measured = dict.fromkeys(
+        name for content in files for name, values in content["backends"].items() if values["n"]
     )
+    if not measured:
+        return None
+    columns: dict[str, dict[str, str]] = {}
+    for content in files:
+        if content["kind"] == "accuracy":
+            _add_accuracy(columns, content)
+    for content in files:
+        if content["kind"] == "latency":
+            _add_times(columns, content)
+    clouds = sold(costs)
+    rows = []
+    for name in dict.fromkeys([*measured, *clouds]):
+        cells = [column.get(name, contents.MISSING) for column in columns.values()]
+        if name not in measured:
+            cells[0] = NOT_MEASURED
+        if costs:
+            values = costs["local"].get(name) or clouds.get(name)
+            cells.append(contents.number(values and values["per_thousand"], 2))
+        rows.append([name, *cells])
+    prices = [f"{costs['currency']} per 1,000 pictures"] if costs else []
+    return Table(["backend", *columns, *prices], rows)
+
+
+def _add_accuracy(columns: dict[str, dict[str, str]], content: Mapping[str, Any]) -> None:
+    """Cells by backend, of two columns more by their titles."""
+    data = content["data"]["name"]
+    right = columns.setdefault(f"right, {data} (95 % interval)", {})
+    found = columns.setdefault(f"face found, {data}", {})
+    for name, values in content["backends"].items():
+        if values["n"]:
+            ends = values["accuracy_ci95"]
+            between = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
+            right[name] = contents.percent(values["accuracy"]) + between
+            found[name] = contents.percent(values["faces_found"])
+
+
+def _add_times(columns: dict[str, dict[str, str]], content: Mapping[str, Any]) -> None:
+    photos, backends = content["photos"], content["backends"]
+    titles = {
+        f"ms, {photo} ({facts['width']}×{facts['height']})": {
+            name: values["photos"][photo] for name, values in backends.items()
+        }
+        for photo, facts in photos.items()
+    }
+    if len(photos) > MOST_PHOTOS:
+        titles = {f"ms, {contents.count(len(photos), 'photo')}": backends}
+    for title, times in titles.items():
+        columns.setdefault(title, {}).update(
+            (name, contents.number(values["p50_ms"], 0)) for name, values in times.items()
+        )

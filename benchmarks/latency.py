@@ -18,13 +18,8 @@ from .accuracy import CHECK_SIDE, Report, message_counts
 from .contenders import Budget, Entry
 from .journal import Journal, Row
 from .processes import Photo
-from .timing import DECIMALS, percentiles
+from .timing import DECIMALS, REST_S, WARM_UP, percentiles, turns
 
-#: Answers to each photo that are not counted: caches fill, connections are made.
-WARM_UP = 3
-#: Seconds before each answer in which the threads of the one before, which wait for more work
-#: by spinning, go to sleep; else they would take a core from the next backend.
-REST_S = 0.02
 #: Pictures of a level of concurrency: at least so many, and so many for each thread.
 LEVEL_PICTURES, PICTURES_PER_THREAD = 16, 4
 
@@ -197,10 +192,9 @@ def _phases(warm: Sequence[Row]) -> dict[str, float]:
 def _plan(
     entries: Sequence[Entry], photos: Sequence[Photo], runs: int
 ) -> Iterator[tuple[int, Photo, Entry]]:
-    for run in range(-WARM_UP, runs):
-        first = run % len(entries)
+    for run, order in turns(entries, runs):
         for photo in photos:
-            for entry in (*entries[first:], *entries[:first]):
+            for entry in order:
                 yield run, photo, entry
 
 

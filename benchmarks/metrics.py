@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shelly_local.commands.beside import beside
 from shelly_local.results import CLASSES
-
-from .siblings import training
 
 Row = Mapping[str, Any]
 
@@ -114,7 +113,7 @@ def calibration(answered: Sequence[Row]) -> dict[str, Any] | None:
     rest = np.maximum(1.0 - scores.sum(axis=1), 0.0)
     wanted = np.eye(len(CLASSES))[truth]
     brier = ((scores - wanted) ** 2).sum(axis=1) + rest**2
-    metrics = training("metrics")
+    metrics = beside("training.metrics")
     bins = metrics.reliability_bins(scores, truth)
     return {
         "ece": round(metrics.expected_calibration_error(scores, truth), DECIMALS),

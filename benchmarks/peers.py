@@ -53,9 +53,8 @@ class _Peer:
     time_only = False
     thread_safe = False  # none of them promises it
 
-    def __init__(self, name: str, title: str, packages: Sequence[str]) -> None:
+    def __init__(self, name: str, packages: Sequence[str]) -> None:
         self.name = name
-        self.title = title
         self._packages = packages
 
     def describe(self) -> dict[str, Any]:
@@ -77,11 +76,7 @@ class FacenetMobilenet(_Peer):
     thread_safe = True
 
     def __init__(self) -> None:
-        super().__init__(
-            "peer:facenet-mobilenet",
-            "facenet-pytorch MTCNN + mobilenet_v3_small (random weights)",
-            ("facenet-pytorch", "torch", "torchvision"),
-        )
+        super().__init__("peer:facenet-mobilenet", ("facenet-pytorch", "torch", "torchvision"))
         import torch
         from facenet_pytorch import MTCNN
         from torchvision.models import mobilenet_v3_small
@@ -118,7 +113,7 @@ class Fer(_Peer):
     """The package ``fer`` with its default detector and network."""
 
     def __init__(self) -> None:
-        super().__init__("peer:fer", "fer", ("fer", "tensorflow", "tensorflow-cpu"))
+        super().__init__("peer:fer", ("fer", "tensorflow", "tensorflow-cpu"))
         self._cv2 = import_module("cv2")
         self._detector = import_module("fer.fer").FER()
 
@@ -142,11 +137,7 @@ class HsemotionOnnx(_Peer):
     """The package ``hsemotion-onnx`` on faces of facenet-pytorch's MTCNN."""
 
     def __init__(self, weights: str | os.PathLike[str] | None = None) -> None:
-        super().__init__(
-            "peer:hsemotion-onnx",
-            f"hsemotion-onnx {HSEMOTION_MODEL} + facenet-pytorch MTCNN",
-            ("hsemotion-onnx", "facenet-pytorch"),
-        )
+        super().__init__("peer:hsemotion-onnx", ("hsemotion-onnx", "facenet-pytorch"))
         from facenet_pytorch import MTCNN
 
         facial_emotions: Any = import_module("hsemotion_onnx.facial_emotions")

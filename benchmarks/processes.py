@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -17,10 +16,11 @@ from typing import Any
 
 from shelly_local.errors import ShellyError
 
+from . import children
 from .accuracy import Report
 from .contenders import Budget, Entry
 from .journal import Journal, Row
-from .siblings import SEARCH_PATH
+from .timing import turns
 
 STAGES = ("cold", "steady")
 #: Answers after the first one over which processor time is averaged.
@@ -108,12 +108,14 @@ def run_child(
     """
     command = [sys.executable, "-m", f"{__package__}.worker", name, str(photo.resolve())]
     command += ["--rounds", str(rounds), "--options", json.dumps(dict(options or {}))]
-    paths = [str(SEARCH_PATH), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with tempfile.TemporaryFile() as messages:
         start = time.perf_counter()
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=messages, env=environment, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            env=children.environment(),
+            text=True,
         )
         watchdog = threading.Timer(TIMEOUT_S, child.kill)
         watchdog.start()
@@ -187,8 +189,8 @@ def summarise(rows: Iterable[Row], name: str) -> dict[str, Any]:
 def _plan(
     entries: Sequence[Entry], photos: Sequence[Photo], cold_runs: int
 ) -> Iterable[tuple[str, Entry, Photo, int]]:
-    for run in range(-1 if cold_runs else 0, cold_runs):
-        for entry in entries:
+    for run, order in turns(entries, cold_runs, min(cold_runs, 1)):
+        for entry in order:
             yield "cold", entry, photos[0], run
     for photo in photos:
         for entry in entries:

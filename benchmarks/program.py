@@ -11,7 +11,7 @@ from typing import Any
 from shelly_local.batch.writers import complain
 from shelly_local.errors import ShellyError
 
-from . import contents, cost, glance, report, results, runs
+from . import cost, glance, report, results, runs
 from .data_sets import FER_LABELS, FRAME_RULES, KINDS
 
 EXIT_INTERRUPTED = 130
@@ -85,8 +85,7 @@ def execute_cost(arguments: argparse.Namespace) -> int:
             "that has a local backend, or --seconds"
         )
     costs = cost.table(prices, arguments.pictures_per_month, seconds)
-    text, table = contents.cost_blocks(costs)
-    print(f"{text.text}\n\n{contents.plain(table)}")
+    print(report.rendered("cost", "plain", {"costs": costs}).strip())
     if arguments.json:
         results.write(costs, arguments.json)
     return 0

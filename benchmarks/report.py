@@ -1,24 +1,33 @@
-"""One report from several result files, as an HTML page and as Markdown."""
+"""One report from several result files, as an HTML page, as Markdown and for a terminal.
+
+What it says stands in ``templates/``; the tables are those of ``contents``.
+"""
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shelly_local.batch.writers import OutputError
 
-from . import blocks, contents, cost, glance, plots, results
-from .blocks import Block, Heading, Plot, Table, Text
-from .plots import Order
+from . import contents, cost, glance, plots, results
 
 TITLE = "Shelly: benchmark"
-#: What a reader must know to read the tables; README.md of this package has the definitions.
-ABOUT = (
-    "A picture without an answer counts as wrong. Intervals are 95 % by bootstrap over subjects. "
-    "Times run from the bytes of a file to the answer, models loaded unless a process is named."
-)
+
+Report = dict[str, Any]
+
+
+class Plot(NamedTuple):
+    """A plot as SVG text, and what it shows in words."""
+
+    svg: str
+    caption: str
 
 
 def build(
@@ -27,122 +36,136 @@ def build(
     with_plots: bool = True,
     prices: cost.Prices | None = None,
     pictures_per_month: int = cost.DEFAULT_PICTURES,
-) -> list[Block]:
-    """Sections for every result file, and for what they say together.
+) -> Report:
+    """What result files say, each and together.
 
     Args:
         files: from ``results.load``.
         with_plots: False for tables only, which needs no matplotlib.
-        prices: for the section about costs; the bundled ones by default.
+        prices: for the costs; the bundled ones by default.
         pictures_per_month: for the same.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    parts: list[Block] = [Heading(1, TITLE), Text(ABOUT)]
-    prices = prices or cost.load()
-    if summary := glance.build(files, prices, pictures_per_month):
-        parts += [Heading(2, "At a glance"), *summary]
     files = [contents.named(content) for content in files]
-    accuracy = [content for content in files if content["kind"] == "accuracy"]
-    latency = [content for content in files if content["kind"] == "latency"]
-    pairs = [(a, b) for a in accuracy for b in latency] if with_plots else []
-    order = list(dict.fromkeys(name for content in files for name in content["backends"]))
-    drawn = [pair for pair in pairs if plots.common(pair[0]["backends"], pair[1]["backends"])]
-    if drawn:
-        parts.append(Heading(2, "Accuracy against time"))
-    for number, (a, b) in enumerate(drawn, start=1):
-        svg = plots.accuracy_against_latency(a["backends"], b["backends"], order)
-        caption = f"Accuracy on {a['data']['name']} against the time per picture"
-        parts.append(Plot(f"accuracy-against-latency-{number}", svg, caption))
-    for number, content in enumerate(accuracy, start=1):
-        parts += _accuracy(content, number, order if with_plots else None)
-    for number, content in enumerate(latency, start=1):
-        parts += _latency(content, number, order if with_plots else None)
-    if seconds := glance.local_seconds(latency):
-        costs = cost.table(prices, pictures_per_month, seconds)
-        parts += [Heading(2, "Cost"), *contents.cost_blocks(costs)]
-    if lines := contents.mapping_lines(files):
-        parts += [Heading(2, "How answers became classes"), *map(Text, lines)]
-    return parts
+    seconds = glance.local_seconds(files)
+    costs = cost.table(prices or cost.load(), pictures_per_month, seconds) if seconds else None
+    kinds = {kind: [each for each in files if each["kind"] == kind] for kind in results.KINDS}
+    return {
+        "title": TITLE,
+        "whole": True,
+        "summary": glance.table(files, costs),
+        "costs": costs,
+        "sold": glance.sold(costs),
+        **kinds,
+        "plots": _drawn(**kinds) if with_plots else {},
+        "mappings": contents.mapping_lines(files),
+    }
 
 
-def write_html(parts: Sequence[Block], file: Path) -> None:
+def write_html(report: Report, file: Path) -> None:
     """Write one page with everything inside.
 
     Raises:
         OutputError: it cannot be written.
     """
-    results.write_text(blocks.to_html(parts, TITLE), file)
+    results.write_text(rendered("page", "html", report) + "\n", file)
 
 
-def write_markdown(parts: Sequence[Block], file: Path) -> None:
+def write_markdown(report: Report, file: Path) -> None:
     """Write Markdown, with the plots as SVG files in a folder ``<name>-plots`` beside it.
 
     Raises:
         OutputError: something cannot be written.
     """
     folder = file.with_name(f"{file.stem}-plots")
-    drawn = [part for part in parts if isinstance(part, Plot)]
     try:
-        if drawn:
+        if report["plots"]:
             folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    for plot in drawn:
-        results.write_text(plot.svg + "\n", folder / f"{plot.name}.svg")
-    results.write_text(blocks.to_markdown(parts, quote(folder.name)), file)
+    for name, plot in report["plots"].items():
+        results.write_text(plot.svg + "\n", folder / f"{name}.svg")
+    results.write_text(markdown("report", report, folder=quote(folder.name)), file)
 
 
-def _accuracy(content: Mapping[str, Any], number: int, order: Order | None) -> list[Block]:
-    backends = content["backends"]
-    parts: list[Block] = [
-        Heading(2, contents.accuracy_title(content)),
-        contents.data_text(content),
-        contents.accuracy_table(content),
+def markdown(template: str, report: Report, *, folder: str = "", shift: int = 0) -> str:
+    """A template as Markdown.
+
+    Args:
+        template: its name, such as ``"report"``.
+        report: from ``build``, and what else it needs.
+        folder: of the plots, relative to the text.
+        shift: how much lower headings are.
+    """
+    text = rendered(template, "markdown", report, folder=folder, shift=shift)
+    return re.sub(r"\n{3,}", "\n\n", text.strip()) + "\n"
+
+
+def rendered(template: str, style: str, report: Report, **settings: Any) -> str:
+    """A template in one of the styles, each a file of macros: html, markdown, plain."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=style == "html",
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "base64": lambda text: base64.b64encode(text.encode()).decode("ascii"),
+        "cell": lambda text: _escaped(text).replace("|", "\\|").replace("\n", " "),
+        "markdown": _escaped,
+        # Joined by a text of its own kind: what was escaped stays so.
+        "one_line": lambda text: type(text)(" ").join(text.split()),
+        "pairs": lambda mapping, form, between=", ": between.join(
+            form.format(*pair) for pair in mapping.items()
+        ),
+        "plain": contents.plain,
+    }
+    macros = environment.get_template(f"{style}.jinja").make_module(settings)
+    return environment.get_template(f"{template}.jinja").render(report, f=macros, c=contents)
+
+
+def _escaped(text: str) -> str:
+    """Without what Markdown would take for markup; names of files hold such characters."""
+    return re.sub(r"([\\`*<>\[\]])", r"\\\1", text)
+
+
+def _drawn(
+    accuracy: Sequence[Mapping[str, Any]], latency: Sequence[Mapping[str, Any]]
+) -> dict[str, Plot]:
+    """Every plot that there is something to see in, by its name."""
+    order = list(dict.fromkeys(name for each in (*accuracy, *latency) for name in each["backends"]))
+    drawn: dict[str, Plot] = {}
+
+    def has(backends: Mapping[str, Any], part: str) -> bool:
+        return any(values[part] for values in backends.values())
+
+    pairs = [
+        (a, b) for a in accuracy for b in latency if plots.common(a["backends"], b["backends"])
     ]
-    if content["comparisons"]:
-        parts += [Heading(3, "Differences"), contents.comparison_table(content)]
-    parts += _problems(content)
-    if any(values["n"] for values in backends.values()):
-        parts += [Heading(3, "Classes"), contents.class_table(content)]
-        if order is not None:
-            svg = plots.confusion_matrices(backends, order)
+    for number, (a, b) in enumerate(pairs, start=1):
+        svg = plots.accuracy_against_latency(a["backends"], b["backends"], order)
+        caption = f"Accuracy on {a['data']['name']} against the time per picture"
+        drawn[f"accuracy-against-latency-{number}"] = Plot(svg, caption)
+    for number, content in enumerate(accuracy, start=1):
+        backends = content["backends"]
+        if has(backends, "n"):
             data = content["data"]["name"]
             caption = f"Confusion matrices on {data}, in % of the pictures of each label"
-            parts.append(Plot(f"confusion-{number}", svg, caption))
-    if order is not None and any(values["calibration"] for values in backends.values()):
-        svg = plots.reliability(backends, order)
-        caption = "Reliability: on the diagonal, scores are probabilities"
-        parts.append(Plot(f"reliability-{number}", svg, caption))
-    return [*parts, contents.environment_text(content)]
-
-
-def _latency(content: Mapping[str, Any], number: int, order: Order | None) -> list[Block]:
-    backends = content["backends"]
-    parts: list[Block] = [
-        Heading(2, contents.latency_title(content)),
-        contents.latency_table(content),
-    ]
-    if order is not None and any(values["n"] for values in backends.values()):
-        svg = plots.latency_distribution(backends, order)
-        caption = "Time per picture: every answer, the middle half, and the median"
-        parts.append(Plot(f"latency-{number}", svg, caption))
-    parts += [Heading(3, "Photos"), contents.photo_table(content)]
-    phases: Table | None = contents.phase_table(content)
-    if phases:
-        parts += [Heading(3, "Where the time of a cloud goes (medians)"), phases]
-    rates: Table | None = contents.throughput_table(content)
-    if rates:
-        parts += [Heading(3, "Pictures a second"), rates]
-    if order is not None and any(values["pictures_per_second"] for values in backends.values()):
-        svg = plots.throughput(backends, order)
-        caption = "Pictures a second by how many are asked at the same time"
-        parts.append(Plot(f"throughput-{number}", svg, caption))
-    parts += _problems(content)
-    return [*parts, contents.environment_text(content)]
-
-
-def _problems(content: Mapping[str, Any]) -> list[Block]:
-    lines = contents.error_lines(content)
-    return [Heading(3, "What failed"), *map(Text, lines)] if lines else []
+            svg = plots.confusion_matrices(backends, order)
+            drawn[f"confusion-{number}"] = Plot(svg, caption)
+        if has(backends, "calibration"):
+            caption = "Reliability: on the diagonal, scores are probabilities"
+            drawn[f"reliability-{number}"] = Plot(plots.reliability(backends, order), caption)
+    for number, content in enumerate(latency, start=1):
+        backends = content["backends"]
+        if has(backends, "n"):
+            caption = "Time per picture: every answer, the middle half, and the median"
+            svg = plots.latency_distribution(backends, order)
+            drawn[f"latency-{number}"] = Plot(svg, caption)
+        if has(backends, "pictures_per_second"):
+            caption = "Pictures a second by how many are asked at the same time"
+            drawn[f"throughput-{number}"] = Plot(plots.throughput(backends, order), caption)
+    return drawn

@@ -20,7 +20,7 @@ from shelly_local.batch.writers import OutputError
 from shelly_local.errors import ShellyError
 from shelly_local.files import replacing
 
-from .siblings import SEARCH_PATH
+from .children import SEARCH_PATH
 
 #: Changes when readers of older files would misread a newer one.
 FORMAT = 1

@@ -11,29 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
 from shelly_local.errors import ShellyError
 
+from .children import memory_mb
 from .contenders import Entry, open_contender
-
-
-def peak_memory_mb() -> float | None:
-    """Largest resident memory of this process so far, in 10^6 bytes; None where unknown."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux; getrusage there counts the parent's memory before exec, too
-        for line in status.read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return round(int(line.split()[1]) * 1024 / 1e6, 1)
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(largest * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
             answers,
             {
                 "cpu_s": cpu / arguments.rounds if arguments.rounds else None,
-                "peak_memory_mb": peak_memory_mb(),
+                "peak_memory_mb": memory_mb(),
             },
         )
         entry.close()

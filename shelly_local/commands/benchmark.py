@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
+
+from shelly_local.commands.beside import beside
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,10 +26,4 @@ def execute(arguments: argparse.Namespace) -> int:
         ShellyError: nothing can be measured.
         SystemExit: wrong usage, or ``--help``.
     """
-    try:
-        program = import_module("shelly_local.benchmarks.program")
-    except ModuleNotFoundError as error:
-        if error.name not in ("shelly_local.benchmarks", "shelly_local.benchmarks.program"):
-            raise
-        program = import_module("benchmarks.program")  # a checkout
-    return int(program.main(arguments.arguments))
+    return int(beside("benchmarks.program").main(arguments.arguments))

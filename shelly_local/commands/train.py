@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
+from shelly_local.commands.beside import beside
 from shelly_local.errors import MissingExtraError
 
 
@@ -27,12 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
         MissingExtraError: PyTorch or another package of the extra is not installed.
     """
     try:
-        try:
-            program = import_module("shelly_local.training.train")
-        except ModuleNotFoundError as error:
-            if error.name not in ("shelly_local.training", "shelly_local.training.train"):
-                raise
-            program = import_module("training.train")  # a checkout
+        program = beside("training.train")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"training needs the package {error.name!r}; install it with "

@@ -9,9 +9,9 @@ import time
 import webbrowser
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
 
 from shelly_local.batch.writers import complain
+from shelly_local.commands.beside import beside
 from shelly_local.settings import add_flags
 from shelly_local.settings.table import COMMANDS, settings_of
 
@@ -68,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
             loaded, or the address cannot be used.
     """
     settings = settings_of("web", arguments)
-    webapp, server = _load_webapp()
+    webapp, server = beside("webapp"), beside("webapp.server")
     from shelly_local.http.hosts import is_loopback
     from shelly_local.watson.server.app import server_config
 
@@ -106,17 +106,6 @@ def page_url(host: str, port: int) -> str:
     """The address to type into a browser on this machine."""
     host = _reachable_host(host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _load_webapp() -> tuple[Any, Any]:
-    """The application and its server: of the installed package, else of the checkout."""
-    try:
-        package = import_module("shelly_local.webapp")
-    except ModuleNotFoundError as error:
-        if error.name != "shelly_local.webapp":
-            raise
-        package = import_module("webapp")
-    return package, import_module(f"{package.__name__}.server")
 
 
 def _free_port() -> int:

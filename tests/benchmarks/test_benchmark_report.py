@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import tables
+from benchmarks.speed import tables
 from shelly_local.commands.main import main
 from tests.benchmark_toys import MODULE
 from tests.cloud_fixtures import HAPPY, Opener

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.reproduce``: our own results with one command."""
+"""``python -m benchmarks.speed.reproduce``: our own results with one command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ def test_one_command_measures_against_a_server_of_our_own(tmp_path: Path) -> Non
     for label, person in (("happiness", "smiling"), ("neutral", "neutral")):
         (tmp_path / "london" / label).mkdir(parents=True)
         shutil.copy(PICTURES / f"people/026-{person}.jpg", tmp_path / f"london/{label}/026.jpg")
-    command = [sys.executable, "-m", "benchmarks.reproduce", "--london", str(tmp_path / "london")]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.speed.reproduce",
+        "--london",
+        str(tmp_path / "london"),
+    ]
     folders = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
     options = ["--only", "accuracy-london", "--peers", ""]
     done = subprocess.run([*command, *folders, *options], cwd=ROOT, check=False)
@@ -33,6 +39,6 @@ def test_one_command_measures_against_a_server_of_our_own(tmp_path: Path) -> Non
 
 
 def test_without_data_nothing_is_measured(capfd: pytest.CaptureFixture[str]) -> None:
-    command = [sys.executable, "-m", "benchmarks.reproduce", "--only", "accuracy-fer2013"]
+    command = [sys.executable, "-m", "benchmarks.speed.reproduce", "--only", "accuracy-fer2013"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 2
     assert "nothing to measure" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.watson``, on little."""
+"""``python -m benchmarks.speed.watson``, on little."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_figures_of_a_small_run(tmp_path: Path) -> None:
     options = ["--classes", "2", "--pictures", "10", "--clients", "2", "--seconds", "0.5"]
     photos = [str(OTHERS / "064-smiling.jpg"), str(OTHERS / "026-neutral.jpg")]
     subprocess.run(
-        [sys.executable, "-m", "benchmarks.watson", *photos, *options, "--json", str(file)],
+        [sys.executable, "-m", "benchmarks.speed.watson", *photos, *options, "--json", str(file)],
         cwd=ROOT, check=True, capture_output=True, timeout=240,
     )  # fmt: skip
     found = json.loads(file.read_text(encoding="utf-8"))
@@ -33,7 +33,7 @@ def test_figures_of_a_small_run(tmp_path: Path) -> None:
 
 def test_wrong_usage() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.watson", "x.jpg", "--classes", "1"],
+        [sys.executable, "-m", "benchmarks.speed.watson", "x.jpg", "--classes", "1"],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 2

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import endurance
-from benchmarks.footprint import installed_megabytes, run
-from benchmarks.speed import main, photos
-from benchmarks.stages import STAGES, Floor, profile
+from benchmarks.speed import endurance
+from benchmarks.speed.__main__ import main, photos
+from benchmarks.speed.footprint import installed_megabytes, run
+from benchmarks.speed.stages import STAGES, Floor, profile
 from shelly_local import EmotionClassifier
 from shelly_local.vision.detector import FaceDetector
 from shelly_local.vision.mtcnn import Cascade

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.request_costs import (
-    CLASSIFIERS,
+from benchmarks.speed.request_costs import (
     MOST_MEGABYTES,
     MOST_SECONDS,
     MOST_TIMES_SENT,
     Request,
-    Server,
+    cost_of,
     requests,
-    server,
 )
+from benchmarks.speed.servers import CLASSIFIERS, Server
+from benchmarks.speed.servers import running as server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -31,7 +31,7 @@ def running() -> Iterator[dict[str, Server]]:
 def test_a_costly_request_is_refused_before_it_costs(
     running: dict[str, Server], request_: Request
 ) -> None:
-    cost = running[request_.kind].cost(request_)
+    cost = cost_of(request_, running[request_.kind])
     trains = request_.path == CLASSIFIERS
     most = MOST_TIMES_SENT * cost.sent / 1_000_000 if trains else MOST_MEGABYTES
     assert cost.megabytes < most

@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 COMMANDS = sorted(
-    f"{folder}.{path.stem}"
-    for folder in ("training", "benchmarks")
+    f"{folder.replace('/', '.')}.{path.stem}"
+    for folder in ("training", "benchmarks", "benchmarks/speed")
     for path in (ROOT / folder).glob("*.py")
     if "\nif __name__ ==" in path.read_text(encoding="utf-8")
 )

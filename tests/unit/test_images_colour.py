@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from benchmarks.costly_pictures import tiff
+from benchmarks.speed.costly_pictures import tiff
 from shelly_local.vision.images import decode
 from tests.picture_files import (
     P3_TO_XYZ,

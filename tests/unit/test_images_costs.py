@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.costly_pictures import (
+from benchmarks.speed.costly_pictures import (
     coloured,
     damaged_fax,
     deflated_tiff,
@@ -30,7 +30,7 @@ from benchmarks.costly_pictures import (
     run_length_bmp,
     tiff,
 )
-from benchmarks.input_costs import MEGABYTES, MEGABYTES_OF_FOUR, SECONDS, picture_cost
+from benchmarks.speed.input_costs import MEGABYTES, MEGABYTES_OF_FOUR, SECONDS, picture_cost
 from shelly_local.errors import CostlyImageError, ImageError, TooManyPixelsError
 from shelly_local.vision import stored_picture
 from shelly_local.vision.classifier import EmotionClassifier

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import turned as benchmark
+from benchmarks.speed import turned as benchmark
 from shelly_local import EmotionClassifier
 from shelly_local.results import Face, PhotoEmotions
 from shelly_local.vision.annotate import annotate

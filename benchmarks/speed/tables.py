@@ -1,26 +1,22 @@
-"""Tables of docs/results.md and of this package's README.md, from ``benchmarks/results/*.json``.
+"""Tables of docs/results.md and of benchmarks/README.md, from ``benchmarks/results/*.json``.
 
-python -m benchmarks.tables            # rewrites what stands between the markers
-python -m benchmarks.tables --check    # exit code 1 if that would change anything
+python -m benchmarks.speed.tables            # rewrites what stands between the markers
+python -m benchmarks.speed.tables --check    # exit code 1 if that would change anything
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from shelly_local.errors import ShellyError
 
-from . import blocks, contents, glance, report, results
-from .blocks import Block, Heading, Text
+from .. import contents, report, results
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 #: Around what this module writes; both stand alone on a line.
-BEGIN = "<!-- benchmark results: written by python -m benchmarks.tables -->"
+BEGIN = "<!-- benchmark results: written by python -m benchmarks.speed.tables -->"
 END = "<!-- end of benchmark results -->"
 
 
@@ -39,26 +35,16 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     files = [results.load(file) for file in sorted((root / "benchmarks/results").glob("*.json"))]
     if not files:
         return {}
-    return {
-        root / "docs/results.md": blocks.to_markdown(short(files)),
-        root / "benchmarks/README.md": blocks.to_markdown(full(files)),
-    }
-
-
-def short(files: Sequence[Mapping[str, Any]]) -> list[Block]:
-    """The table at a glance, and when and on what it was measured."""
     days = sorted({content["date"][:10] for content in files})
-    machines = dict.fromkeys(contents.machine_text(content) for content in files)
-    when = f"Measured on {' and '.join(days)}; {' and '.join(machines)}."
-    return [*glance.build(files), Text(when)]
-
-
-def full(files: Sequence[Mapping[str, Any]]) -> list[Block]:
-    """Every table of the report."""
-    parts = report.build(files, with_plots=False)[2:]  # title and definitions stand there
-    return [
-        replace(part, level=part.level + 1) if isinstance(part, Heading) else part for part in parts
-    ]
+    machines = list(dict.fromkeys(contents.machine_text(content) for content in files))
+    # Title and definitions stand there already.
+    tables = report.build(files, with_plots=False) | {"whole": False}
+    return {
+        root / "docs/results.md": report.markdown(
+            "short", tables | {"days": days, "machines": machines}
+        ),
+        root / "benchmarks/README.md": report.markdown("report", tables, shift=1),
+    }
 
 
 def rewritten(text: str, tables: str, file: Path) -> str:
@@ -102,7 +88,7 @@ def update(root: Path = ROOT) -> list[Path]:
 def main(argv: list[str] | None = None) -> int:
     """Rewrite or check."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.tables",
+        prog="python -m benchmarks.speed.tables",
         description="Bring the tables of docs/results.md and benchmarks/README.md "
         "up to the committed results.",
     )

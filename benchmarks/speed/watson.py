@@ -1,6 +1,6 @@
 """The Watson server: from create to ready, and photos a second for so many clients, over HTTP.
 
-    python -m benchmarks.watson PHOTO... [--classes 2 7 20] [--pictures 100]
+    python -m benchmarks.speed.watson PHOTO... [--classes 2 7 20] [--pictures 100]
         [--clients 1 8 32] [--seconds 10] [--json FILE]
 
 Starts ``shelly serve`` in a process of its own. The photos need one face each; training pictures
@@ -14,20 +14,13 @@ read from Linux' /proc, and missing elsewhere.
 from __future__ import annotations
 
 import argparse
-import http.client
 import io
 import json
-import os
 import random
-import re
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -36,82 +29,33 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from shelly_local import __version__
 
-from .results import machine
-from .siblings import SEARCH_PATH
-from .timing import percentiles
+from ..children import memory_mb
+from ..results import machine
+from .servers import CLASSIFIERS, CLASSIFY, MULTIPART, VERSION, Server, ask, form, load, running
 
 #: Longer side of the training pictures in pixels: that of pictures which people gather.
 SIDE = 512
-VERSION = "version=2018-03-19"
-CLASSIFY, CLASSIFIERS = f"/v3/classify?{VERSION}", f"/v3/classifiers?{VERSION}"
-BOUNDARY = "shelly-benchmark-boundary"
 #: Seconds between two questions whether a training has ended.
 POLL = 0.2
-#: Seconds for any one answer.
-TIMEOUT = 120.0
 
 
-class Server:
-    """A running server, and what its processes take."""
+def answer_of(server: Server, method: str, path: str, body: bytes | None = None) -> Any:
+    """The status and the JSON of an answer, on a connection of its own."""
+    with closing(server.connect()) as connection:
+        status, content = ask(connection, method, path, body)
+    return status, json.loads(content)
 
-    def __init__(self, process: subprocess.Popen[str], authority: str) -> None:
-        self.authority = authority
-        self._process = process
 
-    def ask(self, method: str, path: str, parts: Mapping[str, bytes] | None = None) -> Any:
-        """The status and the JSON of an answer, on a connection of its own."""
-        connection = http.client.HTTPConnection(self.authority, timeout=TIMEOUT)
-        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"} if parts else {}
+def training_memory(server: Server) -> float | None:
+    """Largest resident memory so far of the server's training process, in 10^6 bytes."""
+    trainings = []
+    for status in Path("/proc").glob("[0-9]*/status"):
         try:
-            connection.request(method, path, form(parts) if parts else None, headers)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-        finally:
-            connection.close()
-
-    def peaks(self) -> tuple[float | None, float | None]:
-        """Largest resident memory so far of server and training process, in 10^6 bytes."""
-        server = _peak(Path(f"/proc/{self._process.pid}/status"))
-        wanted = f"PPid:\t{self._process.pid}\n"
-        trainings = []
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                if wanted in status.read_text(encoding="utf-8"):
-                    trainings.append(_peak(status) or 0.0)
-            except OSError:
-                continue  # that process has just ended
-        return server, max(trainings, default=None)
-
-
-@contextmanager
-def running() -> Iterator[Server]:
-    """``shelly serve`` on a free port, with an empty folder of classifiers."""
-    paths = [str(SEARCH_PATH), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    environment.pop("SHELLY_APIKEY", None)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "shelly_local", "serve", "--port", "0"]
-        process = subprocess.Popen(
-            [*command, "--data-dir", folder], stdout=subprocess.PIPE, text=True, env=environment
-        )
-        try:
-            assert process.stdout
-            found = re.search(r"http://([^/]+)/", process.stdout.readline())
-            if found is None:
-                raise SystemExit("the server did not start")
-            yield Server(process, found[1])
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def form(parts: Mapping[str, bytes]) -> bytes:
-    """The body of a multipart form."""
-    pieces = []
-    for name, content in parts.items():
-        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
-        pieces += [head.encode(), content, b"\r\n"]
-    return b"".join([*pieces, f"--{BOUNDARY}--\r\n".encode()])
+            if f"PPid:\t{server.pid}\n" in status.read_text(encoding="utf-8"):
+                trainings.append(memory_mb(process=status.parent.name) or 0.0)
+        except OSError:
+            continue  # that process has just ended
+    return max(trainings, default=None)
 
 
 def make_zip(photos: Sequence[Image.Image], count: int, rng: random.Random) -> bytes:
@@ -135,7 +79,9 @@ def make_zip(photos: Sequence[Image.Image], count: int, rng: random.Random) -> b
 def create(server: Server, zips: Sequence[bytes]) -> str:
     """Begin a training; the classifier's id."""
     examples = {f"class{n}_positive_examples": content for n, content in enumerate(zips)}
-    status, created = server.ask("POST", CLASSIFIERS, {"name": b"benchmark", **examples})
+    status, created = answer_of(
+        server, "POST", CLASSIFIERS, form({"name": b"benchmark", **examples})
+    )
     if status != 200:
         raise SystemExit(f"the server refused a classifier: {created}")
     return str(created["classifier_id"])
@@ -143,7 +89,7 @@ def create(server: Server, zips: Sequence[bytes]) -> str:
 
 def state(server: Server, classifier_id: str) -> str:
     """The status of a classifier, which must not have failed."""
-    _, found = server.ask("GET", f"/v3/classifiers/{classifier_id}?{VERSION}")
+    _, found = answer_of(server, "GET", f"/v3/classifiers/{classifier_id}?{VERSION}")
     if found["status"] == "failed":
         raise SystemExit(f"training failed: {found['explanation']}")
     return str(found["status"])
@@ -156,10 +102,10 @@ def train(server: Server, zips: Sequence[bytes]) -> dict[str, Any]:
     answered = time.perf_counter() - start
     memory: float | None = None
     while state(server, classifier_id) != "ready":
-        memory = server.peaks()[1] or memory
+        memory = training_memory(server) or memory
         time.sleep(POLL)
     total = time.perf_counter() - start
-    server.ask("DELETE", f"/v3/classifiers/{classifier_id}?{VERSION}")
+    answer_of(server, "DELETE", f"/v3/classifiers/{classifier_id}?{VERSION}")
     return {
         "classes": len(zips),
         "megabytes": round(sum(map(len, zips)) / 1e6, 1),
@@ -169,45 +115,17 @@ def train(server: Server, zips: Sequence[bytes]) -> dict[str, Any]:
     }
 
 
-def load(server: Server, photo: bytes, clients: int, seconds: float) -> dict[str, Any]:
+def classify(server: Server, photo: bytes, clients: int, seconds: float) -> dict[str, Any]:
     """Let so many clients classify for so long."""
-    body = {"images_file": photo}
-    times: list[float] = []
-    refused = 0
-    guard = threading.Lock()
-    start = time.perf_counter()
-    end = start + seconds
-
-    def client() -> None:
-        nonlocal refused
-        while (before := time.perf_counter()) < end:
-            status, _ = server.ask("POST", CLASSIFY, body)
-            with guard:
-                if status == 200:
-                    times.append(time.perf_counter() - before)
-                else:
-                    refused += 1
-
-    threads = [threading.Thread(target=client) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - start
-    return {
-        "clients": clients,
-        "answers": len(times),
-        "refused": refused,
-        "per_second": round(len(times) / took, 1),
-        **percentiles([1000 * each for each in times]),
-        "server_memory_mb": server.peaks()[0],
-    }
+    body = form({"images_file": photo})
+    figures = load(server, CLASSIFY, body, MULTIPART, clients=clients, seconds=seconds)
+    return figures | {"server_memory_mb": memory_mb(process=server.pid)}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.watson", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m benchmarks.speed.watson", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="one face each")
     parser.add_argument(
@@ -253,27 +171,19 @@ def main() -> None:
             report["trainings"].append(train(server, zips[:count]))
     for clients in arguments.clients:
         with running() as server:
-            report["alone"].append(load(server, photo_bytes, clients, arguments.seconds))
+            report["alone"].append(classify(server, photo_bytes, clients, arguments.seconds))
     for clients in arguments.clients:
         with running() as server:
             classifier_id = create(server, zips)
-            figures = load(server, photo_bytes, clients, arguments.seconds)
+            figures = classify(server, photo_bytes, clients, arguments.seconds)
             # Otherwise part of it was measured beside nothing.
             figures["training_went_on"] = state(server, classifier_id) == "training"
             report["beside_a_training"].append(figures)
-            server.ask("DELETE", f"/v3/classifiers/{classifier_id}?{VERSION}")
+            answer_of(server, "DELETE", f"/v3/classifiers/{classifier_id}?{VERSION}")
     text = json.dumps(report, indent=2)
     print(text)
     if arguments.json:
         arguments.json.write_text(text + "\n", encoding="utf-8")
-
-
-def _peak(status: Path) -> float | None:
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
-    except OSError:
-        return None
-    return round(int(found[1]) * 1024 / 1e6, 1) if found else None
 
 
 if __name__ == "__main__":

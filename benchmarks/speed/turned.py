@@ -1,6 +1,6 @@
 """How many portraits are read the right side up when the photo lies on its side or on its head.
 
-    python -m benchmarks.turned FOLDER [--side 1350] [--share 1.0] [--detection fast]
+    python -m benchmarks.speed.turned FOLDER [--side 1350] [--share 1.0] [--detection fast]
 
 Each portrait of FOLDER is answered as it is, and again as a JPEG without EXIF in each quarter
 turn. What is found upright is what is expected: with ``--share`` the portrait fills only a part
@@ -27,7 +27,7 @@ from shelly_local.vision.classifier import DETECTIONS, EmotionClassifier
 from shelly_local.vision.images import decode
 from shelly_local.vision.turned import turned_back
 
-from .results import write
+from ..results import write
 
 #: A face is the right side up if its landmarks lie this near to those of the upright photo on
 #: average, as a share of the distance of the eyes.
@@ -126,10 +126,10 @@ def ground(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
 def main(argv: Sequence[str] | None = None) -> int:
     """Turn the portraits, classify them, print."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.turned",
+        prog="python -m benchmarks.speed.turned",
         description="How many portraits are read the right side up in each quarter turn.",
-        epilog="examples:\n  python -m benchmarks.turned portraits\n"
-        "  python -m benchmarks.turned portraits --side 400 --share 0.3",
+        epilog="examples:\n  python -m benchmarks.speed.turned portraits\n"
+        "  python -m benchmarks.speed.turned portraits --side 400 --share 0.3",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

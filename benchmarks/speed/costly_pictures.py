@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 #: A photo with a face, in the tests.
-FACE = Path(__file__).parent.parent / "tests" / "pictures" / "smiling.jpg"
+FACE = Path(__file__).parents[2] / "tests" / "pictures" / "smiling.jpg"
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:

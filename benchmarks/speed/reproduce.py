@@ -1,6 +1,6 @@
 """Every result of this folder with one command, on an otherwise idle machine.
 
-    python -m benchmarks.reproduce --london DIR --fer2013 DIR
+    python -m benchmarks.speed.reproduce --london DIR --fer2013 DIR
 
 The backend ``ibm`` asks a ``shelly serve`` that is started for it on this machine: it stands for
 what HTTP costs, not for IBM's model. Per-picture rows stay in ``--work``; what is committed are
@@ -13,15 +13,15 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from shelly_local.errors import ShellyError
 
-from . import results, tables
+from .. import results
+from . import tables
+from .servers import running
 
 ROOT = tables.ROOT
 PHOTOS = ("tests/pictures/smiling.jpg", "tests/pictures/astronaut.jpg")
@@ -30,14 +30,12 @@ PEERS = {"peer:facenet-mobilenet": "facenet_pytorch", "peer:fer": "fer"}
 #: Of these no accuracy is known, because their weights are random.
 TIME_ONLY = ("peer:facenet-mobilenet",)
 NAMES = ("accuracy-london", "accuracy-fer2013", "latency")
-#: Seconds that a server may take to stop.
-STOP_S = 30.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, copy the results, rewrite the tables."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.reproduce",
+        prog="python -m benchmarks.speed.reproduce",
         description="Measure everything in benchmarks/results again and rewrite the tables.",
     )
     parser.add_argument(
@@ -82,8 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     try:
-        with _server() as url:
-            codes = {name: _measure(name, words, arguments, url) for name, words in plan.items()}
+        with running() as server:
+            codes = {
+                name: _measure(name, words, arguments, server.url) for name, words in plan.items()
+            }
         # Only now: a result notes whether files of the checkout were changed.
         for name in (name for name, code in codes.items() if code == 0):
             file = f"{name}.json"
@@ -123,26 +123,6 @@ def _measure(name: str, words: Sequence[str], arguments: argparse.Namespace, url
     command += ["--json", str(output), "--restart"]  # the model may be another one by now
     settings = {"VISUAL_RECOGNITION_URL": url, "VISUAL_RECOGNITION_AUTH_TYPE": "noauth"}
     return subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=False).returncode
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    """The address of a ``shelly serve`` without a key, for this machine only."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "shelly_local", "serve", "--port", "0"]
-        process = subprocess.Popen(
-            [*command, "--data-dir", folder], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        try:
-            assert process.stdout is not None
-            words = process.stdout.readline().split()
-            address = next((word for word in words if word.startswith("http://")), None)
-            if address is None:
-                raise ShellyError("shelly serve does not start")
-            yield address.rstrip("/")
-        finally:
-            process.terminate()
-            process.wait(STOP_S)
 
 
 if __name__ == "__main__":

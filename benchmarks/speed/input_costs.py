@@ -1,6 +1,6 @@
 """What the costliest inputs that are accepted take, as the table of budgets in SECURITY.md.
 
-    python -m benchmarks.input_costs
+    python -m benchmarks.speed.input_costs
 
 Each is classified in a process of its own, alone and four at once.
 """
@@ -44,7 +44,7 @@ def measured(run: Callable[[], object]) -> Cost:
 
 def picture_cost(picture: bytes, *, at_once: int = 1) -> Cost:
     """What classifying a picture takes, ``at_once`` times at the same time, in a new process."""
-    command = [sys.executable, "-m", "benchmarks.input_costs", str(at_once)]
+    command = [sys.executable, "-m", "benchmarks.speed.input_costs", str(at_once)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
     answer = subprocess.run(
         command, input=picture, stdout=subprocess.PIPE, check=True, env=environment
@@ -92,7 +92,9 @@ def _classify(at_once: int) -> Cost:
 
 def main() -> None:
     """Print the section, or one measurement for ``picture_cost``."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.input_costs", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.input_costs", description=__doc__
+    )
     parser.add_argument(
         "at_once",
         metavar="N",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import shelly_local
 
-from .siblings import SEARCH_PATH
+from .. import children
 
 #: What any program that decodes a photo and runs a network must import.
 IMPORTS = "import numpy, PIL.Image, onnxruntime"
@@ -51,8 +50,7 @@ def run(command: list[str]) -> tuple[float, float, float]:
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    paths = [str(SEARCH_PATH), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = children.environment()
     # Compiled modules are kept, as an installer leaves them.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     starter = [sys.executable, "-S", "-c", _STARTER, *command]
@@ -102,5 +100,8 @@ def _bytes_of(package: Distribution) -> int:
 def _own_bytes() -> int:
     """The project's own folders, wherever they lie."""
     library = Path(shelly_local.__file__).parent
-    roots = {library, *(library.parent / part for part in PARTS if library.parent == SEARCH_PATH)}
+    roots = {
+        library,
+        *(library.parent / part for part in PARTS if library.parent == children.SEARCH_PATH),
+    }
     return sum(file.stat().st_size for root in roots for file in root.rglob("*") if file.is_file())

@@ -7,11 +7,13 @@ is ``EmotionClassifier`` as it comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from shelly_local.batch.inputs import PICTURE_SUFFIXES
 from shelly_local.errors import ImageError
@@ -29,7 +31,7 @@ class Comparison:
     """One photo, answered by both.
 
     Attributes:
-        photo: its file.
+        photo: the name of its file.
         fast, reference: number of faces.
         largest_found: whether both found the reference's largest face, or both nothing.
         same_mood: whether the faces that both found have the same best class.
@@ -38,7 +40,7 @@ class Comparison:
             photo's longer side.
     """
 
-    photo: Path
+    photo: str
     fast: int
     reference: int
     largest_found: bool
@@ -46,48 +48,60 @@ class Comparison:
     difference: float
     missed: tuple[float, ...]
 
+    @property
+    def same(self) -> bool:
+        """Whether both answered the same."""
+        near = self.difference <= TOLERANCE
+        return self.largest_found and self.same_mood and near and not self.missed
 
-def compare(
+
+def compare_folder(folder: Path) -> dict[str, Any]:
+    """Both answers to every picture below a folder: counts, quantiles of the differences, and
+    under ``differing`` a row for each that differs. What cannot be decoded is left out.
+    """
+    fast, reference = EmotionClassifier(), EmotionClassifier(detection="thorough")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
+    found = (_compare(file, fast, reference) for file in tqdm(files, "pictures", disable=None))
+    rows = [row for row in found if row is not None]
+    differences = np.array([each.difference for each in rows] or [0.0])
+    return {
+        "folder": folder.name,
+        "photos": len(rows),
+        "largest_face_differs": sum(not each.largest_found for each in rows),
+        "number_of_faces_differs": sum(each.fast != each.reference for each in rows),
+        "moods_differ": sum(not each.same_mood for each in rows),
+        "above_tolerance": int((differences > TOLERANCE).sum()),
+        "largest_difference": round(float(differences.max()), 4),
+        "difference_p95": round(float(np.quantile(differences, 0.95)), 4),
+        "difference_median": round(float(np.median(differences)), 4),
+        "differing": [asdict(row) for row in rows if not row.same],
+    }
+
+
+def _compare(
     photo: Path, fast: EmotionClassifier, reference: EmotionClassifier
 ) -> Comparison | None:
     """Both answers to a photo; None where it cannot be decoded."""
     content = photo.read_bytes()
     try:
-        found, expected = fast.analyse(content).photo, reference.analyse(content).photo
+        found, expected = fast.classify(content), reference.classify(content)
     except ImageError:
         return None
     pairs = [(face, _match(face, found.faces)) for face in expected.faces]
     both = [(face, match) for face, match in pairs if match is not None]
     longer = max(expected.width, expected.height)
+    differences = [abs(a.scores[name] - b.scores[name]) for a, b in both for name in a.scores]
     return Comparison(
-        photo=photo,
+        photo=photo.name,
         fast=len(found.faces),
         reference=len(expected.faces),
         largest_found=pairs[0][1] is not None if pairs else not found.faces,
         same_mood=all(face.emotion == match.emotion for face, match in both),
-        difference=max((_difference(face, match) for face, match in both), default=0.0),
-        missed=tuple(_width(face) / longer for face, match in pairs if match is None),
+        difference=round(max(differences, default=0.0), 4),
+        missed=tuple(
+            (face.face.box[2] - face.face.box[0]) / longer for face, match in pairs if match is None
+        ),
     )
-
-
-def summary(comparisons: Sequence[Comparison]) -> dict[str, float | int]:
-    """Counts over all photos, and the quantiles of the differences."""
-    differences = np.array([each.difference for each in comparisons] or [0.0])
-    return {
-        "photos": len(comparisons),
-        "largest_face_differs": sum(not each.largest_found for each in comparisons),
-        "number_of_faces_differs": sum(each.fast != each.reference for each in comparisons),
-        "moods_differ": sum(not each.same_mood for each in comparisons),
-        "above_tolerance": int((differences > TOLERANCE).sum()),
-        "largest_difference": round(float(differences.max()), 4),
-        "difference_p95": round(float(np.quantile(differences, 0.95)), 4),
-        "difference_median": round(float(np.median(differences)), 4),
-    }
-
-
-def find_pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, sorted by path."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _match(face: FaceEmotion, others: Iterable[FaceEmotion]) -> FaceEmotion | None:
@@ -101,11 +115,3 @@ def _overlap(first: FaceEmotion, second: FaceEmotion) -> float:
     height = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
     common = width * height
     return common / (first.face.area + second.face.area - common)
-
-
-def _difference(first: FaceEmotion, second: FaceEmotion) -> float:
-    return max(abs(first.scores[name] - second.scores[name]) for name in first.scores)
-
-
-def _width(face: FaceEmotion) -> float:
-    return face.face.box[2] - face.face.box[0]
