@@ -154,7 +154,7 @@ def test_bodies_in_chunks_and_too_large_ones(server: WatsonServer, smiling_photo
     picture = part("images_file", smiling_photo.read_bytes(), "me.jpg")
     for chunked in (False, True):
         reply = server.send(CLASSIFY, picture, headers=WITH_KEY, chunked=chunked)
-        assert list(reply.classes) == ["happiness"]
+        assert "happiness" in reply.classes
         too_much = part("url", "a" * 3_000_000)
         reply = server.send(CLASSIFY, too_much, headers=WITH_KEY, chunked=chunked)
         assert reply.status == 400

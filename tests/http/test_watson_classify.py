@@ -184,13 +184,13 @@ def test_owners_in_the_query_and_unknown_ids_beside_known(
 ) -> None:
     assert server.send(f"{CLASSIFY}&owners=IBM", picture).status == 200
     assert server.send(f"{CLASSIFY}&owners=me", picture).status == 404
-    reply = server.send(CLASSIFY, picture, part("classifier_ids", "food,emotion"))
+    reply = server.send(CLASSIFY, picture, part("classifier_ids", "explicit,emotion"))
     assert reply.status == 200
     (result,) = reply.json["images"][0]["classifiers"]
     assert result["classifier_id"] == "emotion"
     (warning,) = reply.json["warnings"]
     assert warning["warning_id"] == "not_found"
-    assert "food" in warning["description"]
+    assert "explicit" in warning["description"]
 
 
 def test_a_chunked_form_without_its_length(server: WatsonServer, picture: bytes) -> None:

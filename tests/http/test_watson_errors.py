@@ -50,8 +50,6 @@ def test_a_missing_or_malformed_version(server: WatsonServer, path: str, version
     [
         ("POST", "/v4/analyze", 404, "Resource not found: /v4/analyze. This server speaks version"),
         ("GET", "/instances/x/v4/collections/y", 404, "Resource not found: /v4/collections/y"),
-        ("GET", f"/v3/detect_faces?{VERSION}", 404, "Resource not found: detect_faces was removed"),
-        ("POST", "/v3/detect_faces", 404, "Resource not found: detect_faces was removed"),
         ("GET", "/v3/recognize_text", 404, "Resource not found: /v3/recognize_text"),
         ("GET", "/nothing", 404, "Resource not found: /nothing"),
         ("PUT", CLASSIFY, 405, "The method is not allowed"),

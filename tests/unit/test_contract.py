@@ -115,8 +115,10 @@ def test_one_bad_image_leaves_the_others_answered() -> None:
         "image": "all.zip/notes.txt",
         "error": {
             "code": 400,
-            "description": "Invalid/corrupted image data. It is text.",
+            "description": "Invalid/corrupted image data. Supported image file formats are GIF, "
+            "JPEG, PNG, and TIFF. Supported compression format is ZIP.",
             "error_id": "input_error",
+            "reason": "It is text.",
         },
         "classifiers": [],
     }

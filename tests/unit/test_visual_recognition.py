@@ -179,10 +179,16 @@ def test_a_text_file(service: VisualRecognition) -> None:
     assert error.body["images"] == [
         {
             "image": "letter.jpg",
-            "error": {"code": 400, "description": error.message, "error_id": "input_error"},
+            "error": {
+                "code": 400,
+                "description": error.message,
+                "error_id": "input_error",
+                "reason": error.body["error"]["reason"],
+            },
             "classifiers": [],
         }
     ]
+    assert "is not a picture in a supported format" in error.body["error"]["reason"]
 
 
 def test_urls_are_off_by_default(service: VisualRecognition) -> None:
