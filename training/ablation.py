@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shelly_local.errors import ShellyError
 from shelly_local.vision.model import EmotionModel
 
-from . import distributed, export, fer2013, pretrain
+from . import fer2013, pretrain
 from .data import first
-from .distributed import World
+from .distributed import World, joined
 from .evaluate import score_fer2013
+from .options import exit_code
 from .precision import best_precision
 from .quantise import crops_for
 from .settings import Settings
@@ -55,12 +54,9 @@ def run_row(
         ``ferplus``, ``macro_recall``, ``agreed`` and ``fer2013``: accuracies and the mean
         recall over classes, 0..1.
     """
-    trained = pretrain.train(data, out, settings, world, compiled=compiled, cache=out.parent)
-    export.write_model(
-        trained.model.cpu(), out / "model", faces=trained.faces, template=trained.template,
-        temperature=trained.temperature, command="python -m training.ablation",
-        settings=asdict(settings), metrics={},
-    )  # fmt: skip
+    run = pretrain.load(data, out, settings, world, cache=out.parent)
+    pretrain.fit(run, compiled=compiled)
+    pretrain.finish(run, out / "model", "python -m training.ablation")
     faces = fer2013.load(data, "public")
     if settings.limit:
         faces = first(faces, settings.limit)
@@ -110,32 +106,28 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"unknown row {unknown[0]!r}; choose from {', '.join(map(repr, ROWS))}")
     file: Path = arguments.out / "ablation.json"
     results: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
-    try:
-        world = distributed.join(arguments.device)
-        precision = best_precision(world.device)
-        base = Settings(
-            network=arguments.network, epochs=arguments.epochs, precision=precision,
-            limit=arguments.limit,
-        )  # fmt: skip
-        for number, (name, change) in enumerate(ROWS.items()):
-            if name in results or (arguments.rows and name not in arguments.rows):
-                continue
-            assert set(change) <= {field.name for field in fields(Settings)}
-            print(f"Row {number + 1} of {len(ROWS)}: {name}")
-            results[name] = run_row(
-                arguments.fer2013, arguments.out / f"row-{number:02d}", replace(base, **change),
-                world, compiled=arguments.compile,
-            )  # fmt: skip
-            file.write_text(json.dumps(results, indent=2) + "\n")
-            (arguments.out / "ablation.md").write_text(table(results))
-    except (ShellyError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped; the same command goes on from here.", file=sys.stderr)
-        return 130
-    print(table(results))
-    return 0
+
+    def work() -> None:
+        with joined(arguments.device) as world:
+            base = Settings(
+                network=arguments.network,
+                epochs=arguments.epochs,
+                precision=best_precision(world.device),
+                limit=arguments.limit,
+            )
+            for number, (name, change) in enumerate(ROWS.items()):
+                if name in results or (arguments.rows and name not in arguments.rows):
+                    continue
+                print(f"Row {number + 1} of {len(ROWS)}: {name}")
+                out, settings = arguments.out / f"row-{number:02d}", replace(base, **change)
+                results[name] = run_row(
+                    arguments.fer2013, out, settings, world, compiled=arguments.compile
+                )
+                file.write_text(json.dumps(results, indent=2) + "\n")
+                (arguments.out / "ablation.md").write_text(table(results))
+        print(table(results))
+
+    return exit_code(work, "The same command goes on from here.")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ whose crops are made again.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import sys
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.errors import DataError
+from shelly_local.files import write_whole
 from shelly_local.vision.classifier import DETECTION_SIDE
 from shelly_local.vision.detector import identity_of
 
@@ -127,7 +129,7 @@ class CropCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             # Faces under a licence should not slip into a repository.
             (self._folder / ".gitignore").write_text("*\n")
-            for partial in self._folder.glob("*.partial"):
+            for partial in self._folder.glob("*.part"):
                 if time.time() - partial.stat().st_mtime > _ABANDONED:
                     partial.unlink()
             with tempfile.TemporaryFile(dir=self._folder):
@@ -169,22 +171,18 @@ class CropCache:
         for image, crop in zip(images, crops, strict=True):
             if crop is not None:
                 image[:] = crop
-        partial = self._folder / f"{uuid.uuid4().hex}.partial"
+        shard = io.BytesIO()
+        np.savez(
+            shard,
+            stamps=_rows([s + self.pictures[s] for s in self._new_stamps], 2 * _HASH),
+            pictures=_rows(self._new_pictures, _HASH),
+            found=np.array([crop is not None for crop in crops], dtype=bool),
+            images=images,
+        )
         try:
-            with partial.open("wb") as file:
-                np.savez(
-                    file,
-                    stamps=_rows([s + self.pictures[s] for s in self._new_stamps], 2 * _HASH),
-                    pictures=_rows(self._new_pictures, _HASH),
-                    found=np.array([crop is not None for crop in crops], dtype=bool),
-                    images=images,
-                )
-            partial.replace(partial.with_suffix(".npz"))
+            write_whole(self._folder / f"{uuid.uuid4().hex}.npz", shard.getvalue())
         except OSError as error:
             raise self._unwritable(error) from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
         self._new_stamps, self._new_pictures = [], []
 
     def _unwritable(self, error: OSError) -> DataError:

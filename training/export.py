@@ -22,13 +22,14 @@ from safetensors.torch import load, load_file, save
 from torch import nn
 
 from shelly_local.errors import ModelError, ShellyError
+from shelly_local.files import write_whole
 from shelly_local.results import CLASSES
 from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
 from shelly_local.vision.onnx import bundled_model, load_weights, read_description
 
 from . import networks
-from .half_precision import round_weights, store_half
 from .metrics import Scores
+from .precision import round_weights, store_half
 
 WEIGHTS_FILE = "model.onnx"
 #: The same weights for PyTorch, to train on from: ONNX holds them in another form.
@@ -105,18 +106,6 @@ def export_onnx(network: nn.Module, file: Path, faces: torch.Tensor) -> float:
     return worst
 
 
-def face_side(folder: Path, description: dict[str, Any]) -> int:
-    """Side of the faces that a model takes, in pixels.
-
-    Raises:
-        ModelError: the description of the model in ``folder`` has none.
-    """
-    sides = [description.get("input", {}).get(side) for side in ("width", "height")]
-    if not isinstance(sides[0], int) or sides[0] != sides[1]:
-        raise ModelError(f"{folder} takes faces of {sides} pixels; training needs square ones.")
-    return sides[0]
-
-
 def load_network(folder: Path | None = None, name: str | None = None) -> nn.Module:
     """The network of a model directory with its weights, to train on from.
 
@@ -125,12 +114,10 @@ def load_network(folder: Path | None = None, name: str | None = None) -> nn.Modu
         name: of the network it must be; any by default.
 
     Raises:
-        ModelError: missing, damaged, another network, not for square faces, or without PyTorch
-            weights.
+        ModelError: missing, damaged, another network, or without PyTorch weights.
     """
     folder = folder or bundled_model(DEFAULT_MODEL)
     description = read_description(folder / DESCRIPTION_FILE)
-    face_side(folder, description)
     try:
         found = description["training"]["settings"]["network"]
         if name not in (None, found):
@@ -170,9 +157,7 @@ def _packed_in_half(network: nn.Module) -> bytes:
 
 def save_network(file: Path, network: nn.Module, *key: object) -> None:
     """Keep the weights of a finished step, with what they were made by; whole or not at all."""
-    partial = file.with_suffix(".partial")
-    partial.write_bytes(_packed(network, {"key": repr(key)}))
-    partial.replace(file)
+    write_whole(file, _packed(network, {"key": repr(key)}))
 
 
 def read_network(file: Path, network: nn.Module, *key: object) -> nn.Module | None:

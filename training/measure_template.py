@@ -10,18 +10,18 @@ the mean position measured here.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shelly_local.errors import ShellyError
+from shelly_local.errors import DataError
 from shelly_local.vision.detector import FaceDetector
 
 from . import fer2013
 from .landmarks import find
+from .options import exit_code
 
 NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 #: Which landmark each one becomes in the mirror.
@@ -64,21 +64,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=2000,
                         help="pictures of the training part (default: %(default)s)")  # fmt: skip
     arguments = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         images = fer2013.load(arguments.fer2013, "train").images
-    except ShellyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    chosen = np.random.default_rng(0).permutation(len(images))[: arguments.count]
-    landmarks = measure(images[chosen], FaceDetector())
-    if not len(landmarks):
-        print("error: no face was found in these pictures", file=sys.stderr)
-        return 1
-    print(f"faces found in {len(landmarks)} of {len(chosen)} pictures; units of the side:")
-    middles, deviations = symmetrical(landmarks), landmarks.std(axis=0)
-    for name, (x, y), (x_deviation, y_deviation) in zip(NAMES, middles, deviations, strict=True):
-        print(f"{name:18}  x {x:.4f} ± {x_deviation:.4f}   y {y:.4f} ± {y_deviation:.4f}")
-    return 0
+        chosen = np.random.default_rng(0).permutation(len(images))[: arguments.count]
+        landmarks = measure(images[chosen], FaceDetector())
+        if not len(landmarks):
+            raise DataError("no face was found in these pictures")
+        print(f"faces found in {len(landmarks)} of {len(chosen)} pictures; units of the side:")
+        middles, deviations = symmetrical(landmarks), landmarks.std(axis=0)
+        for name, (x, y), (dx, dy) in zip(NAMES, middles, deviations, strict=True):
+            print(f"{name:18}  x {x:.4f} ± {dx:.4f}   y {y:.4f} ± {dy:.4f}")
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from torch.nn import functional
 from shelly_local.results import CLASSES
 
 from . import face_resnet
-from .efficientnet import EMBEDDING, EfficientNetLite0
 
 #: Whether the answer for a face is the mean over it and its mirror image, in training's evaluation
 #: and in use: 0.3 points more right answers, and the same one for a selfie however it is mirrored.
@@ -177,10 +176,6 @@ class BackboneNet(nn.Module):
         return self.head(self.dropout(embedding)), embedding
 
 
-def _efficientnet_lite0() -> nn.Module:
-    return BackboneNet(EfficientNetLite0(), EMBEDDING)
-
-
 def _face_resnet() -> nn.Module:
     """4.4 million parameters, 180 million multiply-adds: no better than ``large`` after all.
 
@@ -197,7 +192,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "medium": _medium,
     "large": _large,
     "resnet18": _resnet18,
-    "efficientnet_lite0": _efficientnet_lite0,
     "face_resnet": _face_resnet,
 }
 #: Any classification network of torchvision goes by this and its name there.

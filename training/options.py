@@ -1,23 +1,23 @@
-"""The command line of ``training.pretrain``: every field of its settings is an option."""
+"""How the commands of this package end, and the command line of ``training.pretrain``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+
+from shelly_local.errors import ShellyError
 
 from .settings import Settings
 
 ALLOWED = {"alignment": ("landmarks", "none"), "precision": ("auto", "bfloat16", "float32")}
-#: Side of a face, in pixels, that is left with one pixel after the networks' halvings.
-LEAST_SIDE = 16
 EXAMPLES = """\
 examples:
   python -m training.pretrain --fer2013 data/fer2013 --model models/emotion
   python -m training.pretrain --fer2013 data/fer2013 --network torchvision/mobilenet_v3_small
                               --init default          ImageNet weights, downloaded
-  python -m training.pretrain --fer2013 data/fer2013 --network efficientnet_lite0
-                              --init FILE.pth         the same from a file
   python -m training.pretrain --fer2013 data/fer2013 --network face_resnet
                               --init MANIFEST.json    dlib's face recognition
   python -m training.pretrain --fer2013 data/fer2013 --network small
@@ -29,8 +29,28 @@ Ctrl-C stops after the last finished epoch; the same command goes on from there.
 """
 
 
+def exit_code(work: Callable[[], int | None], stopped: str = "Nothing was written.") -> int:
+    """Do the work of a command; what goes wrong becomes one line and an exit code.
+
+    Args:
+        work: returns the exit code, None for 0.
+        stopped: what to say about a run that Ctrl-C has stopped.
+
+    Returns:
+        That of the work, 1 after an error, 130 after Ctrl-C.
+    """
+    try:
+        return work() or 0
+    except (ShellyError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nStopped. {stopped}", file=sys.stderr)
+        return 130
+
+
 def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespace:
-    """Read the command line.
+    """Read the command line of ``training.pretrain``: every field of its settings is an option.
 
     Raises:
         SystemExit: by argparse, with a message, for wrong usage.
@@ -94,10 +114,10 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         value = getattr(arguments, name)
         if not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")
-    for name, least in (("epochs", 1), ("stop_after", 1), ("side", LEAST_SIDE)):
+    for name in ("epochs", "stop_after"):
         value = getattr(arguments, name)
-        if value is not None and value < least:
-            parser.error(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     return arguments
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from shelly_local.errors import DataError, ShellyError
+from shelly_local.errors import DataError
 from shelly_local.files import replacing
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
@@ -34,6 +33,7 @@ from .dataset import Index
 from .frames import DEFAULT_K, RULES, Choice, Reader, choose, distance_by_landmarks
 from .mug import index
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
+from .options import exit_code
 from .splits import TEST_SHARE, holdout
 
 #: Pictures per zip.
@@ -307,15 +307,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.k < 1:
         parser.error(f"-k must be at least 1, got {arguments.k}")
-    try:
-        print(package(arguments))
-    except (ShellyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped; nothing was written.", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(lambda: print(package(arguments)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shelly_local.files import write_whole
 from shelly_local.results import CLASSES
 
 from . import plots
@@ -270,6 +271,4 @@ def write(report: dict[str, Any], folder: Path) -> None:
         ("report.md", markdown(report)),
         ("report.json", json.dumps(report, indent=2, allow_nan=False) + "\n"),
     ):
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        write_whole(folder / name, text.encode())

@@ -10,7 +10,6 @@ the same command is given again. Several GPUs or machines: start it through ``to
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -19,19 +18,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from shelly_local.errors import DataError, ShellyError
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
 from shelly_local.vision.model import EmotionModel
 
-from . import distributed, export, frames, mug, networks, report, splits
+from . import export, frames, mug, networks, report, splits
 from .answers import Faces, answer_takes, choose, cut_out, thinned
 from .checkpoints import write_history
 from .dataset import Frame, Index, Take, summary
-from .distributed import World
-from .finetune import MODES, PRECISIONS, FitSettings, Samples, fit
+from .distributed import World, joined
+from .finetune import PRECISIONS, FitSettings, Samples, fit
 from .metrics import fit_temperature
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
+from .options import exit_code
 from .progress import describe_run, estimate, print_epoch, say
 from .report import TakeAnswer
 
@@ -280,23 +280,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run, and turn failures into one line and an exit code."""
     arguments = parse_arguments(argv)
     settings = FitSettings(**{f.name: getattr(arguments, f.name) for f in fields(FitSettings)})
-    assert settings.mode in MODES
-    try:
-        world = distributed.join(arguments.device)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    try:
-        run(arguments, settings, world)
-    except (ShellyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        return 130
-    finally:
-        distributed.leave(world)
-    return 0
+
+    def work() -> None:
+        with joined(arguments.device) as world:
+            run(arguments, settings, world)
+
+    return exit_code(work, "The same command goes on from here.")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(
 def test_half_written_shards_of_killed_runs_go(own: list[Frame], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     extract(own[:1], cache, model=FRAMING, workers=1)
-    old, new = (shards(cache)[0].with_name(name) for name in ("old.partial", "new.partial"))
+    old, new = (shards(cache)[0].with_name(name) for name in ("old.part", "new.part"))
     old.write_bytes(b"PK")
     new.write_bytes(b"PK")
     os.utime(old, (0, 0))

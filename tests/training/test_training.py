@@ -154,7 +154,7 @@ def test_an_unknown_network_is_named(
 ) -> None:
     assert pretrain.main([*options(data, tmp_path), "--network", "huge"]) == 1
     message = capsys.readouterr().err
-    assert "unknown network 'huge'; choose from efficientnet_lite0, face_resnet, large" in message
+    assert "unknown network 'huge'; choose from face_resnet, large, medium" in message
     assert pretrain.main([*options(data, tmp_path), "--network", "torchvision/huge"]) == 1
     message = capsys.readouterr().err
     assert "unknown network torchvision/huge; torchvision has alexnet" in message
