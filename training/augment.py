@@ -89,10 +89,7 @@ def augment(
 
 
 def _warp(
-    pictures: Tensor,
-    generator: torch.Generator,
-    alignment: Tensor | None,
-    changed: Tensor,
+    pictures: Tensor, generator: torch.Generator, alignment: Tensor | None, changed: Tensor
 ) -> Tensor:
     """Mirror, and where ``changed`` is 1, rotate, scale, shear and shift; the border repeats."""
     count = len(pictures)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shelly_local.batch.workers import interrupts_held, start_workers
 from shelly_local.errors import DataError, ShellyError
-from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.classifier import aligned_crops, find_faces
 from shelly_local.vision.detector import FaceDetector
 
@@ -29,26 +28,6 @@ from .dataset import Frame
 NO_FACE, UNREADABLE = "no face", "unreadable"
 #: Frames of one task of a worker: few enough that an interrupt is obeyed within seconds.
 _CHUNK = 8
-
-
-class CropFraming:
-    """A framing without a model.
-
-    Args:
-        size: side of a crop in pixels, at least 8.
-        template: (5, 2), where the landmarks go, in units of the side.
-
-    Raises:
-        ValueError: another shape, or too small.
-    """
-
-    def __init__(self, size: int, template: ArrayLike = FER2013_TEMPLATE) -> None:
-        self.size = size
-        self.template: NDArray[np.float64] = np.asarray(template, dtype=np.float64)
-        if size < 8:
-            raise ValueError(f"size must be at least 8 pixels, got {size}")
-        if self.template.shape != (5, 2) or not np.isfinite(self.template).all():
-            raise ValueError(f"template must be five points, got shape {self.template.shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +66,7 @@ def extract(
         frames: the pictures.
         cache: folder for the crops, made if needed. It holds faces: under MUG's licence it
             must not be shared.
-        model: an ``EmotionModel``, or a ``CropFraming``.
+        model: an ``EmotionModel``, or what frames faces alike.
         workers: processes; one per core by default. A script that uses more than one needs
             the guard ``if __name__ == "__main__"``.
         progress: show a bar with crops per second, if there is a terminal, and name the

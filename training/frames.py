@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shelly_local.errors import DataError, ShellyError
-from shelly_local.results import Face
 from shelly_local.vision.alignment import similarity_transform
-from shelly_local.vision.classifier import EmotionClassifier, aligned_crops, find_faces
+from shelly_local.vision.classifier import EmotionClassifier, find_faces
 from shelly_local.vision.images import decode
 
 from .dataset import Frame, Index, Take
@@ -202,62 +201,28 @@ def distance_by_landmarks(classifier: EmotionClassifier) -> Distance:
     """
     template = classifier.model.template
     eyes = float(np.linalg.norm(template[1] - template[0]))
+    reader = Reader()
+    known: dict[Frame, Floats | None] = {}
 
-    def aligned(pixels: NDArray[np.uint8], face: Face) -> Floats:
-        points = np.array(face.landmarks, dtype=np.float64)
-        to_template = similarity_transform(points, template)
-        points[:] = (points @ to_template[:, :2].T + to_template[:, 2]) / eyes
-        return points
+    def aligned(frame: Frame) -> Floats | None:
+        with suppress(ShellyError):
+            _, faces = find_faces(classifier.detector, reader.read(frame))
+            if faces:
+                points = np.array(faces[0].landmarks, dtype=np.float64)
+                to_template = similarity_transform(points, template)
+                return np.asarray((points @ to_template[:, :2].T + to_template[:, 2]) / eyes)
+        return None
 
-    return _Distance(classifier, aligned, lambda a, b: np.sqrt(((a - b) ** 2).sum(1).mean()))
+    def distance(first: Frame, second: Frame) -> float | None:
+        for frame in (first, second):
+            if frame not in known:
+                known[frame] = aligned(frame)
+        a, b = known[first], known[second]
+        if a is None or b is None:
+            return None
+        return float(np.sqrt(((a - b) ** 2).sum(1).mean()))
 
-
-def distance_by_embedding(classifier: EmotionClassifier) -> Distance:
-    """How different two faces look to the model.
-
-    Returns:
-        One minus the cosine of the angle between the embeddings, 0 to 2. Each frame is looked
-        at once, as in ``distance_by_landmarks``.
-    """
-    model = classifier.model
-
-    def embedded(pixels: NDArray[np.uint8], face: Face) -> Floats:
-        crops = aligned_crops(pixels, [face], size=model.size, template=model.template)
-        embedding: Floats = model.predict(crops).embedding[0].astype(np.float64)
-        embedding /= max(float(np.linalg.norm(embedding)), 1e-12)
-        return embedding
-
-    return _Distance(classifier, embedded, lambda a, b: max(1.0 - float(a @ b), 0.0))
-
-
-class _Distance:
-    """Compares what describes the largest faces of two frames, computed once for each."""
-
-    def __init__(
-        self,
-        classifier: EmotionClassifier,
-        describe: Callable[[NDArray[np.uint8], Face], Floats],
-        compare: Callable[[Floats, Floats], float],
-    ) -> None:
-        self._detector = classifier.detector
-        self._describe = describe
-        self._compare = compare
-        self._known: dict[Frame, Floats | None] = {}
-        self._reader = Reader()
-
-    def __call__(self, first: Frame, second: Frame) -> float | None:
-        a, b = self._features(first), self._features(second)
-        return None if a is None or b is None else float(self._compare(a, b))
-
-    def _features(self, frame: Frame) -> Floats | None:
-        if frame not in self._known:
-            found = None
-            with suppress(ShellyError):
-                photo, faces = find_faces(self._detector, self._reader.read(frame))
-                if faces:
-                    found = self._describe(photo.pixels, faces[0])
-            self._known[frame] = found
-        return self._known[frame]
+    return distance
 
 
 class Reader:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from shelly_local.errors import ShellyError
 
@@ -47,6 +48,32 @@ def exit_code(work: Callable[[], int | None], stopped: str = "Nothing was writte
     except KeyboardInterrupt:
         print(f"\nStopped. {stopped}", file=sys.stderr)
         return 130
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, settings: type[Any], allowed: Mapping[str, Sequence[str]]
+) -> None:
+    """Make every field of some settings that has a help text an option.
+
+    Args:
+        parser: gets the options.
+        settings: a dataclass whose fields come from ``settings.setting``.
+        allowed: the values that some of them may have.
+    """
+    for field in fields(settings):
+        if "help" not in field.metadata:
+            continue
+        kind, choices = type(field.default), allowed.get(field.name)
+        default = "none" if field.default == "" else field.default
+        text = f"{field.metadata['help']} (default: {default})"
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=kind,
+            default=field.default,
+            choices=choices,
+            metavar=None if choices else kind.__name__.upper(),
+            help=text.replace("%", "%%"),
+        )
 
 
 def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespace:
@@ -93,22 +120,8 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
         metavar="N",
         help="end after N epochs of the schedule all the same, such as for another round",
     )
-    for field in fields(settings):
-        option = "--" + field.name.replace("_", "-")
-        default = "none" if field.default == "" else field.default
-        text = f"{field.metadata['help']} (default: {default})"
-        parser.add_argument(
-            option,
-            type=type(field.default),
-            default=field.default,
-            metavar=type(field.default).__name__.upper(),
-            help=text.replace("%", "%%"),
-        )
+    add_settings(parser, settings, ALLOWED)
     arguments = parser.parse_args(argv)
-    for name, allowed in ALLOWED.items():
-        value = getattr(arguments, name)
-        if value not in allowed:
-            parser.error(f"unknown {name} {value!r}; choose from {', '.join(allowed)}")
     shares = [field.name for field in fields(settings) if field.name.endswith("_share")]
     for name in (*shares, "label_smoothing"):
         value = getattr(arguments, name)

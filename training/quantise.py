@@ -35,13 +35,7 @@ from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, EmotionMo
 from shelly_local.vision.onnx import bundled_model, read_description, start_session
 
 from . import fer2013
-from .export import (
-    CHECKED_FACES,
-    WEIGHTS_FILE,
-    export_onnx,
-    load_network,
-    write_description,
-)
+from .export import CHECKED_FACES, WEIGHTS_FILE, export_onnx, load_network, write_description
 from .landmarks import align_all, alignments, find_all
 from .options import exit_code
 

@@ -45,14 +45,6 @@ class TakeAnswer:
     probabilities: dict[str, NDArray[np.float64] | None]
     frame: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        values = {
-            view: None if p is None else [round(float(v), 5) for v in p]
-            for view, p in self.probabilities.items()
-        }
-        return {"take": self.take.key, "frame": self.frame, "probabilities": values}
-
 
 def score_view(answers: Sequence[TakeAnswer], view: str) -> Scores:
     """Scores over takes; a take without a face in this view is wrong."""

@@ -79,8 +79,7 @@ class Settings:
         "a last round suits what the model meets (He et al. 2019)",
     )
     label_share: float = setting(
-        0.0,
-        "share of the 2013 label mixed into the votes: 1 trains on the labels of 2013 alone",
+        0.0, "share of the 2013 label mixed into the votes: 1 trains on the labels of 2013 alone"
     )
     rare_label_share: float = setting(
         0.2,

@@ -23,15 +23,15 @@ from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
 from shelly_local.vision.model import EmotionModel
 
-from . import export, frames, mug, networks, report, splits
+from . import export, finetune, frames, mug, networks, report, splits
 from .answers import Faces, answer_takes, choose, cut_out, thinned
 from .checkpoints import write_history
 from .dataset import Frame, Index, Take, summary
 from .distributed import World, joined
-from .finetune import PRECISIONS, FitSettings, Samples, fit
+from .finetune import PRECISIONS, FitSettings, Samples
 from .metrics import fit_temperature
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
-from .options import exit_code
+from .options import add_settings, exit_code
 from .progress import describe_run, estimate, print_epoch, say
 from .report import TakeAnswer
 
@@ -167,20 +167,14 @@ def fit_split(
         if fitted is not None:
             say(world, f"  taken from {done}")
             return fitted, calibrate(fitted, part["validation"])
-    result = fit(
-        network,
-        part["train"],
-        part["validation"],
-        settings,
-        world,
-        checkpoint=out / f"{split.name}.checkpoint.pt",
-        report=print_epoch,
-    )
+    fitting = finetune.load(network, part["train"], part["validation"], settings, world)
+    finetune.fit(fitting, checkpoint=out / f"{split.name}.checkpoint.pt", report=print_epoch)
+    fitted = finetune.finish(fitting)
     if world.is_main:
-        write_history(out / f"{split.name}.csv", result.history)
-        export.save_network(done, result.model, settings, split)
+        write_history(out / f"{split.name}.csv", fitting.state.history)
+        export.save_network(done, fitted, settings, split)
     world.wait()
-    return result.model, calibrate(result.model, part["validation"])
+    return fitted, calibrate(fitted, part["validation"])
 
 
 def calibrate(model: nn.Module, validation: Samples) -> float:
@@ -259,13 +253,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--freeze", dest="mode", action="store_const", const="head",
         help="train the last layer only, for comparison")  # fmt: skip
-    for field in fields(FitSettings):
-        if field.name != "mode":
-            choices = tuple(PRECISIONS) if field.name == "precision" else None
-            add("--" + field.name.replace("_", "-"), type=type(field.default), choices=choices,
-                default=field.default, metavar=None if choices else
-                type(field.default).__name__.upper(),
-                help=f"{field.metadata['help']} (default: {field.default})")  # fmt: skip
+    add_settings(parser, FitSettings, {"precision": tuple(PRECISIONS)})
     arguments = parser.parse_args(argv)
     if arguments.k < 1:
         parser.error(f"-k must be at least 1, not {arguments.k}")

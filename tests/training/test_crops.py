@@ -14,7 +14,8 @@ from PIL import Image
 
 from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.classifier import EmotionClassifier
-from training.crops import NO_FACE, UNREADABLE, CropFraming, Crops, extract
+from tests.training.crop_framing import CropFraming
+from training.crops import NO_FACE, UNREADABLE, Crops, extract
 from training.dataset import Frame
 
 FRAMING = CropFraming(48)
@@ -229,7 +230,3 @@ def test_nothing_is_written_outside_of_the_cache(own: list[Frame], tmp_path: Pat
 def test_wrong_arguments(own: list[Frame], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         extract(own, tmp_path, model=FRAMING, workers=0)
-    with pytest.raises(ValueError, match="at least 8 pixels, got 4"):
-        CropFraming(4)
-    with pytest.raises(ValueError, match=r"five points, got shape \(4, 2\)"):
-        CropFraming(48, FER2013_TEMPLATE[:4])

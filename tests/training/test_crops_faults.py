@@ -14,9 +14,10 @@ import pytest
 
 from shelly_local.errors import DataError
 from tests.conftest import ROOT
+from tests.training.crop_framing import CropFraming
 from tests.training.test_crops import FRAMING, assert_equal, many, own, shards, whole
 from training.crop_cache import CropCache
-from training.crops import CropFraming, Crops, extract
+from training.crops import Crops, extract
 from training.dataset import Frame
 
 __all__ = ["many", "own", "whole"]  # fixtures, for pytest to find
@@ -44,7 +45,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from training import crop_cache
-from training.crops import CropFraming, extract
+from tests.training.crop_framing import CropFraming
+from training.crops import extract
 from training.dataset import Frame
 
 crop_cache.SHARD = 8
@@ -141,7 +143,8 @@ def test_a_disk_that_fills_up(own: list[Frame], tmp_path: Path) -> None:
     """A limit on the size of files stands for the full disk: the write fails half-way."""
     script = (
         "import resource, sys; from pathlib import Path\n"
-        "from training.crops import CropFraming, extract; from training.dataset import Frame\n"
+        "from tests.training.crop_framing import CropFraming\n"
+        "from training.crops import extract; from training.dataset import Frame\n"
         "from training.fer2013 import DataError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "frames = [Frame(Path(name)) for name in sys.argv[2:]]\n"

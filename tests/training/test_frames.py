@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from training.frames import (
     apex,
     around_apex,
     choose,
-    distance_by_embedding,
     distance_by_landmarks,
     neutral_from_onsets,
 )
@@ -129,20 +127,18 @@ def test_neutral_from_onsets() -> None:
         neutral_from_onsets(takes, 0)
 
 
-@pytest.mark.parametrize("make", [distance_by_landmarks, distance_by_embedding])
 def test_distances_of_real_faces(
     classifier: EmotionClassifier,
     neutral_photo: Path,
     smiling_photo: Path,
     no_face_photo: Path,
     tmp_path: Path,
-    make: Callable[[EmotionClassifier], Distance],
 ) -> None:
     neutral, no_face = Frame(neutral_photo), Frame(no_face_photo)
     with zipfile.ZipFile(tmp_path / "happiness.zip", "w") as archive:
         archive.write(smiling_photo, "smiling.jpg")
     smiling = Frame(tmp_path / "happiness.zip", "smiling.jpg")
-    distance = make(classifier)
+    distance = distance_by_landmarks(classifier)
     there, back = distance(neutral, smiling), distance(smiling, neutral)
     assert there is not None
     assert there > 0.01

@@ -184,13 +184,7 @@ def test_people_differ(tree: Tree) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        {"subjects": 3},
-        {"subjects": len(SUBJECTS) + 1},
-        {"takes": 0},
-        {"frames": 6},
-        {"size": 63},
-    ],
+    [{"subjects": 3}, {"subjects": len(SUBJECTS) + 1}, {"takes": 0}, {"frames": 6}, {"size": 63}],
 )
 def test_arguments_out_of_range(arguments: dict[str, int], tmp_path: Path) -> None:
     (value,) = arguments.values()

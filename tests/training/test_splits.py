@@ -14,16 +14,7 @@ from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from training import mug
 from training.dataset import Frame, Index, Take, make_index
-from training.splits import (
-    Split,
-    describe,
-    everybody,
-    holdout,
-    kfold,
-    lfdm,
-    select,
-    warnings,
-)
+from training.splits import Split, describe, everybody, holdout, kfold, lfdm, select, warnings
 
 
 def index_of(people: Mapping[str, Mapping[str, int]]) -> Index:

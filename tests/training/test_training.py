@@ -270,10 +270,7 @@ def test_a_wrong_group_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_evaluate_counts_missing_faces_as_wrong_and_names_unreadable_files(
-    tmp_path: Path,
-    smiling_photo: Path,
-    no_face_photo: Path,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, smiling_photo: Path, no_face_photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "happiness").mkdir()
     shutil.copy(smiling_photo, tmp_path / "happiness")
