@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import sys
 from collections.abc import Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +22,7 @@ from shelly_local.vision.detector import FaceDetector
 
 from .crop_cache import CropCache, Framing
 from .dataset import Frame
+from .frames import Reader, place
 
 #: Reasons for a frame to have no crop.
 NO_FACE, UNREADABLE = "no face", "unreadable"
@@ -58,9 +58,9 @@ def extract(
 ) -> Crops:
     """The largest face of each frame, cut out exactly as in use.
 
-    Crops in the cache are reused; the others are made, and kept even if the run is
-    interrupted: the same call goes on. A file is read only where its path, size or time of
-    change is new. Frames that cannot be read are tried again in the next run.
+    Crops in the cache are reused, wherever their pictures lie now; the others are made, and kept
+    even if the run is interrupted: the same call goes on. Frames that cannot be read are tried
+    again in the next run.
 
     Args:
         frames: the pictures.
@@ -80,91 +80,67 @@ def extract(
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     kept = CropCache(cache, model)
-    problems: dict[bytes, str] = {}
-    stamps = [_stamp(frame, problems) for frame in frames]
+    problems: dict[Frame, str] = {}
+    with Reader() as reader:
+        pictures = {frame: _hash(frame, reader, problems) for frame in frames}
     missing = {
-        stamp: frame
-        for stamp, frame in zip(stamps, frames, strict=True)
-        if stamp not in problems and not kept.holds(stamp)
+        picture: frame
+        for frame, picture in pictures.items()
+        if frame not in problems and picture not in kept.crops
     }
     if missing:
         kept.prepare(len(missing))
-        task = _Task(model.size, model.template, frozenset(kept.crops))
+        task = _Task(model.size, model.template)
         _make(list(missing.items()), task, kept, problems, workers or os.cpu_count() or 1, progress)
-    if progress:
-        for frame, stamp in zip(frames, stamps, strict=True):
-            if stamp in problems:
-                print(f"{_place(frame)}: {problems[stamp]}", file=sys.stderr)
-    return _collect(frames, stamps, kept, problems)
-
-
-def _collect(
-    frames: Sequence[Frame], stamps: list[bytes], kept: CropCache, problems: dict[bytes, str]
-) -> Crops:
-    """Crops of all frames, now that every one is kept or has its problem."""
     images = np.zeros((len(frames), kept.size, kept.size), dtype=np.uint8)
     found = np.zeros(len(frames), dtype=bool)
     names: dict[str, list[str]] = {NO_FACE: [], UNREADABLE: []}
-    for index, (frame, stamp) in enumerate(zip(frames, stamps, strict=True)):
-        if stamp in problems:
-            names[UNREADABLE].append(frame.label)
-            continue
-        crop = kept.crops[kept.pictures[stamp]]
-        if crop is None:
+    for index, frame in enumerate(frames):
+        crop = kept.crops.get(pictures[frame])
+        if crop is not None:
+            images[index], found[index] = crop, True
+        elif pictures[frame] in kept.crops:
             names[NO_FACE].append(frame.label)
         else:
-            images[index], found[index] = crop, True
+            names[UNREADABLE].append(frame.label)
+            if progress:
+                reason = problems.get(frame) or problems[missing[pictures[frame]]]
+                print(f"{place(frame)}: {reason}", file=sys.stderr)
     return Crops(images, found, names)
 
 
-def _place(frame: Frame) -> str:
-    return str(frame.path) if frame.member is None else f"{frame.path}/{frame.member}"
-
-
-def _stamp(frame: Frame, problems: dict[bytes, str]) -> bytes:
-    """SHA-256 of path, size and time of change: the same as long as the file is."""
-    place, state = f"{frame.path.absolute()}\0{frame.member or ''}", ""
-    problem = None
+def _hash(frame: Frame, reader: Reader, problems: dict[Frame, str]) -> bytes:
+    """SHA-256 of a picture's bytes; empty if it cannot be read."""
     try:
-        status = frame.path.stat()
-        state = f"{status.st_size}\0{status.st_mtime_ns}"
-        if not stat.S_ISREG(status.st_mode):  # reading from a pipe might never end
-            problem = "not a regular file"
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    stamp = hashlib.sha256(f"{place}\0{state}".encode(errors="surrogateescape")).digest()
-    if problem:
-        problems[stamp] = problem
-    return stamp
+        if frame.path.exists() and not frame.path.is_file():  # a pipe might never end
+            raise DataError("not a regular file")
+        return hashlib.sha256(reader.read(frame)).digest()
+    except (ShellyError, OSError, ValueError) as error:
+        problems[frame] = str(error)
+        return b""
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker needs to know.
-
-    Attributes:
-        size, template: the framing.
-        known: SHA-256 of pictures whose crops exist.
-    """
+    """How a worker is to frame the crops: their side and template."""
 
     size: int
     template: NDArray[np.float64]
-    known: frozenset[bytes]
 
 
 @dataclass(frozen=True)
 class _Result:
-    """What became of one frame.
+    """What became of one picture.
 
     Attributes:
-        stamp: see ``_stamp``.
-        picture: SHA-256 of its bytes; None for an unreadable one.
-        crop: uint8 (size, size); None without a face, or if the crop exists.
+        picture: SHA-256 of its bytes.
+        frame: where it lies.
+        crop: uint8 (size, size); None without a face.
         problem: why it is unreadable.
     """
 
-    stamp: bytes
-    picture: bytes | None = None
+    picture: bytes
+    frame: Frame
     crop: NDArray[np.uint8] | None = None
     problem: str = ""
 
@@ -175,26 +151,22 @@ class _Cropper:
     def __init__(self, task: _Task) -> None:
         self._task = task
         self._detector = FaceDetector(threads=1)
+        self._reader = Reader()
 
     def run(self, chunk: list[tuple[bytes, Frame]]) -> list[_Result]:
-        return [self._crop(stamp, frame) for stamp, frame in chunk]
+        return [self._crop(picture, frame) for picture, frame in chunk]
 
-    def _crop(self, stamp: bytes, frame: Frame) -> _Result:
+    def _crop(self, picture: bytes, frame: Frame) -> _Result:
         try:
-            content = frame.read()
-        except Exception as error:  # on a damaged zip nearly every built-in error is raised
-            return _Result(stamp, problem=f"cannot be read: {error}")
-        picture = hashlib.sha256(content).digest()
-        if picture in self._task.known:
-            return _Result(stamp, picture)
-        try:
+            content = self._reader.read(frame)
+            if hashlib.sha256(content).digest() != picture:
+                return _Result(picture, frame, problem="it changes while it is read")
             photo, faces = find_faces(self._detector, content)
         except ShellyError as error:
-            return _Result(stamp, problem=str(error))
-        crops = aligned_crops(
-            photo.pixels, faces[:1], size=self._task.size, template=self._task.template
-        )
-        return _Result(stamp, picture, crops[0] if faces else None)
+            return _Result(picture, frame, problem=str(error))
+        task = self._task
+        crops = aligned_crops(photo.pixels, faces[:1], size=task.size, template=task.template)
+        return _Result(picture, frame, crops[0] if faces else None)
 
 
 _task: _Task | None = None
@@ -237,7 +209,7 @@ def _make(
     missing: list[tuple[bytes, Frame]],
     task: _Task,
     kept: CropCache,
-    problems: dict[bytes, str],
+    problems: dict[Frame, str],
     workers: int,
     progress: bool,
 ) -> None:
@@ -249,10 +221,10 @@ def _make(
         with bar, closing(results):
             for chunk in results:
                 for result in chunk:
-                    if result.picture is None:
-                        problems[result.stamp] = result.problem
+                    if result.problem:
+                        problems[result.frame] = result.problem
                     else:
-                        kept.add(result.stamp, result.picture, result.crop)
+                        kept.add(result.picture, result.crop)
                 bar.update(len(chunk))
     except BrokenProcessPool as error:
         raise DataError(

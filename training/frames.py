@@ -270,6 +270,11 @@ _READ_ERRORS = (
 )  # fmt: skip
 
 
+def place(frame: Frame) -> Path:
+    """Where a frame lies, for messages."""
+    return frame.path if frame.member is None else frame.path / frame.member
+
+
 def without_undecodable(takes: Iterable[Take], left_out: Counter[str]) -> list[Take]:
     """The takes without the frames that cannot be decoded, which are named on standard error.
 
@@ -296,8 +301,7 @@ def without_undecodable(takes: Iterable[Take], left_out: Counter[str]) -> list[T
         finally:
             pool.shutdown(cancel_futures=True)
     for frame, text in bad.items():
-        place = frame.path if frame.member is None else frame.path / frame.member
-        print(f"{place}: {text}", file=sys.stderr)
+        print(f"{place(frame)}: {text}", file=sys.stderr)
     kept = []
     for take in takes:
         remaining = tuple(frame for frame in take.frames if frame not in bad)

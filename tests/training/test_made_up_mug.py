@@ -13,25 +13,9 @@ from shelly_local.results import CLASSES
 from shelly_local.vision.alignment import align
 from shelly_local.vision.detector import FaceDetector
 from tests.made_up_faces import PEOPLE
-from tests.made_up_mug import SUBJECTS, Contents, build
+from tests.made_up_mug import Contents, build
 
 SIZE = 160
-QUIRKS = {
-    "Thumbs.db",
-    "dot files",
-    "doubled subject level",
-    "end",
-    "few neutral takes",
-    "gap",
-    "late start",
-    "missing emotion",
-    "mixed",
-    "nsg",
-    "sessions",
-    "truncated frame",
-    "video",
-}
-
 Tree = tuple[Path, Contents]
 
 
@@ -89,37 +73,6 @@ def test_contents_are_what_lies_on_disk(tree: Tree) -> None:
     assert not frames & strays
     assert all(picture(root / path).shape == (SIZE, SIZE, 3) for path in frames)
     assert sum(counts["frames"] for counts in contents["per_emotion"].values()) == len(frames)
-
-
-def test_counts_per_emotion(tree: Tree) -> None:
-    counts = tree[1]["per_emotion"]
-    assert list(counts) == list(CLASSES)
-    assert counts["happiness"] == {"subjects": 8, "takes": 16, "frames": 112}
-    # One take each, but two sessions of one of the people.
-    assert counts["neutral"] == {"subjects": 8, "takes": 9, "frames": 63}
-    assert counts["sadness"] == {"subjects": 7, "takes": 14, "frames": 98}
-    # A gap and a truncated frame.
-    assert counts["disgust"]["frames"] == counts["surprise"]["frames"] == 111
-
-
-def test_quirks(tree: Tree) -> None:
-    root, contents = tree
-    quirks = contents["quirks"]
-    assert set(quirks) == QUIRKS
-    assert {path.name for path in (root / "subjects3/007").iterdir()} == {"007"}
-    assert {path.name for path in (root / "subjects3/002").iterdir()} == {"session0", "session1"}
-    assert "002/anger/session1/take000" in contents["frames"]
-    assert quirks["nsg"] == ["subjects3/007/007/fear/take001nsg"]
-    assert quirks["end"] == ["subjects3/007/007/anger/take001end"]
-    assert contents["frames"]["001/disgust/take001"][0] == "img_0161.jpg"
-    assert contents["frames"]["006/disgust/take001"][:2] == ["img_0000.jpg", "img_0002.jpg"]
-    (truncated,) = quirks["truncated frame"]
-    with pytest.raises(OSError, match="truncated"):
-        picture(root / truncated)
-    (missing,) = quirks["missing emotion"]
-    assert not (root / missing).exists()
-    present = set(quirks) - {"missing emotion", "gap"}
-    assert all((root / path).exists() for name in present for path in quirks[name])
 
 
 def test_same_seed_gives_the_same_files(plain: Tree, tmp_path: Path) -> None:
@@ -180,17 +133,6 @@ def test_people_differ(tree: Tree) -> None:
         for subject in people
     ]
     assert np.mean(right) >= 0.75
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [{"subjects": 3}, {"subjects": len(SUBJECTS) + 1}, {"takes": 0}, {"frames": 6}, {"size": 63}],
-)
-def test_arguments_out_of_range(arguments: dict[str, int], tmp_path: Path) -> None:
-    (value,) = arguments.values()
-    with pytest.raises(ValueError, match=str(value)):
-        build(tmp_path, **arguments)  # type: ignore[arg-type]
-    assert not list(tmp_path.iterdir())
 
 
 def test_portraits_are_small_and_credited() -> None:

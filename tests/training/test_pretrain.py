@@ -23,10 +23,13 @@ from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.model import EmotionModel
 from shelly_local.vision.onnx import bundled_model
 from tests.conftest import ROOT
+from tests.training.made_up_fer2013 import data, options
 from training import ablation, export, fer2013, pretrain, quantise
 from training.data import prepare
 from training.fer2013 import VOTE_COLUMNS, Faces
 from training.settings import Settings
+
+__all__ = ["data"]  # a fixture, for pytest to find
 
 
 def voted(**votes: int) -> NDArray[np.uint8]:
@@ -84,32 +87,6 @@ def test_a_class_without_pictures_is_named() -> None:
     without = Faces(whole.images[:6], whole.labels[:6], whole.votes[:6])
     with pytest.raises(DataError, match="no training picture shows surprise"):
         targets(without)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """FER2013's layout: squares of seven brightnesses, which every network can learn."""
-    folder = tmp_path_factory.mktemp("fer2013")
-    generator = np.random.default_rng(5)
-    for part, count in (("train", 280), ("public", 70), ("private", 70)):
-        labels = np.arange(count) % 7
-        images = generator.normal(110, 8, (count, 48, 48))
-        for index, label in enumerate(labels):
-            images[index, 5 * label + 4 : 5 * label + 10, 10:38] += 90
-        votes = np.zeros((count, 10), np.uint8)
-        votes[np.arange(count), np.array(fer2013.CLASS_COLUMNS)[labels]] = 10
-        pictures = images.clip(0, 255).astype(np.uint8)
-        np.savez(folder / f"{part}.npz", images=pictures, labels=labels.astype(np.uint8),
-                 votes=votes)  # fmt: skip
-    return folder
-
-
-def options(data: Path, out: Path) -> list[str]:
-    return [
-        *("--fer2013", str(data), "--out", str(out), "--network", "small", "--epochs", "4"),
-        *("--batch-size", "40", "--learning-rate", "0.05", "--ema-decay", "0.8"),
-        *("--warmup-epochs", "0.5", "--alignment", "none", "--device", "cpu"),
-    ]
 
 
 def losses(out: Path) -> list[float]:
