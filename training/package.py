@@ -67,17 +67,6 @@ class Picture:
     size: int
 
 
-def draw_test_subjects(found: Index, share: float, seed: int) -> tuple[str, ...]:
-    """People to test on, as the protocol ``holdout`` draws them; nobody if the share is 0.
-
-    Raises:
-        DataError: the share is outside 0..1, or there is one person only.
-    """
-    if share == 0:
-        return ()
-    return holdout(found, test_share=share, seed=seed, classes=()).test
-
-
 def find_subjects(names: Sequence[str], subjects: Sequence[str]) -> tuple[str, ...]:
     """People by name; ``1`` is ``001``, and commas may stand between names.
 
@@ -238,10 +227,12 @@ def package(arguments: argparse.Namespace) -> str:
     if present and not arguments.force:
         raise DataError(f"{out} already holds {', '.join(present)}; --force replaces them.")
     found = index(arguments.data, suffixes=arguments.suffixes)
+    test: tuple[str, ...] = ()
     if arguments.test_subjects is not None:
         test = find_subjects(arguments.test_subjects, found.subjects)
-    else:
-        test = draw_test_subjects(found, arguments.test_share, arguments.seed)
+    elif arguments.test_share != 0:
+        share, seed = arguments.test_share, arguments.seed
+        test = holdout(found, test_share=share, seed=seed, classes=()).test
     people = [name for name in found.subjects if name not in test]
     training = Index(tuple(take for take in found.takes if take.subject not in test), {})
     for emotion in sorted(found.per_emotion().keys() - training.per_emotion().keys()):

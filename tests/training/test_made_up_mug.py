@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shelly_local.results import CLASSES
-from shelly_local.vision.alignment import align
-from shelly_local.vision.detector import FaceDetector
 from tests.made_up_faces import PEOPLE
 from tests.made_up_mug import Contents, build
 
@@ -86,53 +84,6 @@ def test_same_seed_gives_the_same_files(plain: Tree, tmp_path: Path) -> None:
         (root / path).read_bytes() == (tmp_path / "1" / path).read_bytes() for path in paths
     )
     assert other["frames"] == contents["frames"]
-
-
-def test_apex_has_a_face_and_stands_out(tree: Tree) -> None:
-    root, contents = tree
-    detector = FaceDetector(threads=1)
-    found, stands_out = [], []
-    for key, apex in contents["apex"].items():
-        folder = root / contents["folders"][key]
-        names = contents["frames"][key]
-        first, strongest, last = (picture(folder / name) for name in (names[0], apex, names[-1]))
-        faces = detector.detect(first)
-        found.append(bool(faces) and len(detector.detect(strongest)) == 1)
-        if faces:
-            crops = [
-                align(frame, faces[0].landmarks, size=48).astype(float)
-                for frame in (first, strongest, last)
-            ]
-            to_apex, to_last = (np.abs(crop - crops[0]).mean() for crop in crops[1:])
-            stands_out.append(to_apex > to_last)
-    assert np.mean(found) >= 0.95
-    assert np.mean(stands_out) >= 0.95
-
-
-def test_people_differ(tree: Tree) -> None:
-    root, contents = tree
-    detector = FaceDetector(threads=1)
-
-    def crop(key: str) -> NDArray[np.float64]:
-        frame = picture(root / contents["folders"][key] / contents["frames"][key][0])
-        face = align(frame, detector.detect(frame)[0].landmarks, size=48).astype(float)
-        return np.asarray((face - face.mean()) / face.std())
-
-    # 001 and 014, 002 and 017 come from the same portraits; they, too, are told apart.
-    takes = {
-        subject: [
-            crop(key)
-            for key in sorted(contents["frames"])
-            if key.startswith(f"{subject}/") and key.split("/")[1] in ("anger", "fear")
-        ]
-        for subject in contents["subjects"]
-    }
-    people = list(takes)
-    right = [
-        min(people, key=lambda who: np.abs(takes[subject][0] - takes[who][-1]).mean()) == subject
-        for subject in people
-    ]
-    assert np.mean(right) >= 0.75
 
 
 def test_portraits_are_small_and_credited() -> None:
