@@ -10,7 +10,6 @@ training reaches is more.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from . import fer2013, pretrain
 from .data import first
 from .distributed import World, joined
 from .evaluate import score_fer2013
-from .options import exit_code
+from .options import Command, exit_code
 from .precision import best_precision
 from .quantise import crops_for
 from .settings import Settings
@@ -84,22 +83,16 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the rows that are not finished and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.ablation",
-        description="What each choice of the recipe is worth, by short trainings.",
-        epilog="example:\n  python -m training.ablation --fer2013 data/fer2013 --epochs 8",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), metavar="DIR")
-    parser.add_argument(
-        "--network", default="medium", help="as of training.pretrain (default: %(default)s)"
-    )
-    parser.add_argument("--epochs", type=int, default=8, help="of each row (default: %(default)s)")
-    parser.add_argument("--limit", type=int, default=0, help="first pictures only, for trials")
+    does = "What each choice of the recipe is worth, by short trainings."
+    parser = Command("ablation", does, "--fer2013 data/fer2013 --epochs 8")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+", required=True)
+    parser.value("--out", Path("runs/ablation"), "table and trained models", metavar="DIR")
+    parser.value("--network", "medium", "as of training.pretrain")
+    parser.value("--epochs", 8, "of each row")
+    parser.value("--limit", 0, "first pictures only, for trials; 0 for all")
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="these only (default: all)")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--compile", action="store_true", help="as in training.pretrain")
+    parser.device()
+    parser.flag("--compile", "as in training.pretrain")
     arguments = parser.parse_args(argv)
     unknown = sorted(set(arguments.rows or ()) - set(ROWS))
     if unknown:

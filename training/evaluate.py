@@ -9,7 +9,6 @@ of the class is compared between them.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from shelly_local.vision.model import DESCRIPTION_FILE, EmotionModel
 from . import fer2013
 from .landmarks import find, plausible
 from .metrics import Scores, score
-from .options import exit_code
+from .options import Command, exit_code
 from .photos import by_group, classify_photos, find_photos, pairs, read_groups, score_outcomes
 
 #: Names of the parts in the table.
@@ -147,37 +146,18 @@ def draw(results: dict[str, dict[str, Any]], folder: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table and write the JSON file."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.evaluate",
-        description="Score a model on FER2013's private part and on photos.",
-        epilog="example:\n"
-        "  python -m training.evaluate --fer2013 data/fer2013 --photos data/london",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled model")
-    parser.add_argument("--fer2013", type=Path, metavar="DIR", help="folder of FER2013 and FER+")
-    parser.add_argument(
-        "--part",
-        choices=("public", "private"),
-        default="private",
-        help="part of FER2013; choose by public, report private (default)",
-    )
-    parser.add_argument("--photos", type=Path, metavar="TREE", help="a folder of photos per class")
-    parser.add_argument(
-        "--groups",
-        type=Path,
-        metavar="CSV",
-        help="groups of the people in the photos: file name without suffix, then groups",
-    )
-    parser.add_argument(
-        "--plots", type=Path, metavar="DIR", help="draw confusion matrix and reliability diagram"
-    )
-    parser.add_argument(
-        "--record",
-        action="store_true",
-        help="write the figures into the description of the model, too",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
+    does = "Score a model on FER2013's private part and on photos."
+    parser = Command("evaluate", does, "--fer2013 data/fer2013 --photos data/london")
+    parser.path("--model", "DIR", "default: the bundled model")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+")
+    part = "part of FER2013; choose by public, report private"
+    parser.value("--part", "private", part, choices=("public", "private"))
+    parser.path("--photos", "TREE", "a folder of photos per class")
+    people = "groups of the people in the photos: file name without suffix, then groups"
+    parser.path("--groups", "CSV", people)
+    parser.path("--plots", "DIR", "draw confusion matrix and reliability diagram")
+    parser.flag("--record", "write the figures into the description of the model, too")
+    parser.path("--json", "FILE", "write the results here")
     arguments = parser.parse_args(argv)
     if not arguments.fer2013 and not arguments.photos:
         parser.error("nothing to score: give --fer2013 DIR, --photos TREE or both")

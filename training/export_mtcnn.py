@@ -10,7 +10,6 @@ checked against the original ones in torch on random input.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from importlib.metadata import distribution
 from pathlib import Path
@@ -24,7 +23,7 @@ from torch import nn
 
 from .export import ExportError, write_description
 from .mtcnn_graph import MEAN, SCALE, Streamlined
-from .options import exit_code
+from .options import Command, exit_code
 
 LICENCE_FILE = "LICENSE.md"
 #: Largest difference between torch and ONNX Runtime that rounding explains.
@@ -93,13 +92,9 @@ def check(network: nn.Module, file: Path, side: int) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Export the three networks, their licence and their description."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export_mtcnn",
-        description="Export MTCNN from facenet-pytorch 2.5.3 to ONNX.",
-        epilog="example: python -m training.export_mtcnn --out models/mtcnn",
-    )
-    parser.add_argument("--out", type=Path, default=Path("models/mtcnn"), metavar="DIR",
-                        help="where the three files go (default: %(default)s)")  # fmt: skip
+    does = "Export MTCNN from facenet-pytorch 2.5.3 to ONNX."
+    parser = Command("export_mtcnn", does, "--out models/mtcnn")
+    parser.value("--out", Path("models/mtcnn"), "where the three files go", metavar="DIR")
     out: Path = parser.parse_args(argv).out
 
     def work() -> None:

@@ -9,9 +9,6 @@ the mean position measured here.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -21,7 +18,7 @@ from shelly_local.vision.detector import FaceDetector
 
 from . import fer2013
 from .landmarks import find
-from .options import exit_code
+from .options import Command, exit_code
 
 NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 #: Which landmark each one becomes in the mirror.
@@ -55,14 +52,10 @@ def symmetrical(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print mean and deviation of the landmarks."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.measure_template",
-        description="Mean landmarks of FER2013 faces.",
-        epilog="example: python -m training.measure_template --fer2013 data/fer2013 --count 500",
-    )
-    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--count", type=int, default=2000,
-                        help="pictures of the training part (default: %(default)s)")  # fmt: skip
+    does = "Mean landmarks of FER2013 faces."
+    parser = Command("measure_template", does, "--fer2013 data/fer2013 --count 500")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+", required=True)
+    parser.value("--count", 2000, "pictures of the training part")
     arguments = parser.parse_args(argv)
 
     def work() -> None:

@@ -27,7 +27,6 @@ results of a test are too good.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import zipfile
@@ -60,7 +59,7 @@ from .mug_names import (
     subject_in,
     subject_of_root,
 )
-from .options import exit_code
+from .options import Command, exit_code
 
 #: The 52 people whose recordings are distributed, as listed in ``preprocess_MUG.py`` of
 #: nihaomiao/CVPR23_LFDM: Ni et al. 2023, "Conditional Image-to-Video Generation with Latent
@@ -316,18 +315,12 @@ def _nothing(roots: Sequence[Path], left_out: Counter[str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print what a folder holds."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.mug",
-        description="Show what a copy of MUG, a tree of class folders or training zips hold.",
-        epilog="example:\n  python -m training.mug data/mug --suffixes nsg,end --json index.json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("root", type=Path, nargs="+", metavar="DIR", help="folder, or zips")
+    does = "Show what a copy of MUG, a tree of class folders or training zips hold."
+    parser = Command("mug", does, "data/mug --suffixes nsg,end --json index.json")
+    parser.path("root", "DIR", "folder, or zips", nargs="+")
     parser.add_argument("--suffixes", type=parse_suffixes, metavar="LIST", **SUFFIXES_OPTION)
-    parser.add_argument(
-        "--check", action="store_true", help="decode every picture; leave out those that fail"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.flag("--check", "decode every picture; leave out those that fail")
+    parser.path("--json", "FILE", "write the numbers here")
     arguments = parser.parse_args(argv)
 
     def work() -> None:

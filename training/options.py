@@ -15,7 +15,6 @@ from .settings import Settings
 
 ALLOWED = {"alignment": ("landmarks", "none"), "precision": ("auto", "bfloat16", "float32")}
 EXAMPLES = """\
-examples:
   python -m training.pretrain --fer2013 data/fer2013 --model models/emotion
   python -m training.pretrain --fer2013 data/fer2013 --network torchvision/mobilenet_v3_small
                               --init default          ImageNet weights, downloaded
@@ -50,30 +49,57 @@ def exit_code(work: Callable[[], int | None], stopped: str = "Nothing was writte
         return 130
 
 
-def add_settings(
-    parser: argparse.ArgumentParser, settings: type[Any], allowed: Mapping[str, Sequence[str]]
-) -> None:
-    """Make every field of some settings that has a help text an option.
+class Command(argparse.ArgumentParser):
+    """The command line of ``python -m training.NAME``.
 
     Args:
-        parser: gets the options.
-        settings: a dataclass whose fields come from ``settings.setting``.
-        allowed: the values that some of them may have.
+        name: of the module.
+        does: what the command does.
+        examples: command lines, such as ``"--data MUG"``, or a whole text.
     """
-    for field in fields(settings):
-        if "help" not in field.metadata:
-            continue
-        kind, choices = type(field.default), allowed.get(field.name)
-        default = "none" if field.default == "" else field.default
-        text = f"{field.metadata['help']} (default: {default})"
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"),
-            type=kind,
-            default=field.default,
-            choices=choices,
-            metavar=None if choices else kind.__name__.upper(),
-            help=text.replace("%", "%%"),
+
+    def __init__(self, name: str, does: str, *examples: str) -> None:
+        program = f"python -m training.{name}"
+        lines = [text if "\n" in text else f"  {program} {text}" for text in examples]
+        super().__init__(
+            prog=program,
+            description=does,
+            epilog="\n".join(["examples:", *lines]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+
+    def path(self, name: str, metavar: str, text: str, **more: Any) -> None:
+        """An option whose value is a file or a folder."""
+        self.add_argument(name, type=Path, metavar=metavar, help=text, **more)
+
+    def value(self, name: str, default: Any, text: str, **more: Any) -> None:
+        """An option with a default, which the help text tells."""
+        shown = "none" if default == "" else default
+        text = f"{text} (default: {shown})".replace("%", "%%")
+        kind = type(default) if isinstance(default, (int, float, str)) else Path
+        self.add_argument(name, type=kind, default=default, help=text, **more)
+
+    def flag(self, name: str, text: str) -> None:
+        """An option without a value."""
+        self.add_argument(name, action="store_true", help=text.replace("%", "%%"))
+
+    def device(self) -> None:
+        """The option that says where to compute."""
+        self.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+
+    def settings(self, kind: type[Any], allowed: Mapping[str, Sequence[str]]) -> None:
+        """An option for every field of a dataclass that comes from ``settings.setting``.
+
+        Args:
+            kind: the dataclass.
+            allowed: the values that some of the fields may have.
+        """
+        for field in fields(kind):
+            if "help" in field.metadata:
+                choices = allowed.get(field.name)
+                metavar = None if choices else type(field.default).__name__.upper()
+                name, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
+                self.value(name, field.default, text, choices=choices, metavar=metavar)
 
 
 def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespace:
@@ -82,45 +108,19 @@ def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespac
     Raises:
         SystemExit: by argparse, with a message, for wrong usage.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m training.pretrain",
-        description="Train the default model on FER2013 with the FER+ votes.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    does = "Train the default model on FER2013 with the FER+ votes."
+    parser = Command("pretrain", does, EXAMPLES)
+    held = "folder with fer2013.csv and fer2013new.csv, or the .npz files"
+    parser.path("--fer2013", "DIR", held, required=True)
+    parser.value("--out", Path("runs/pretrain"), "checkpoints and curves", metavar="DIR")
+    parser.path("--model", "DIR", "where the finished model goes (default: OUT/model)")
+    parser.device()
+    parser.flag(
+        "--compile", "a fifth faster after a minute's start, where a C++ compiler is installed"
     )
-    parser.add_argument(
-        "--fer2013",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder with fer2013.csv and fer2013new.csv, or the .npz files",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/pretrain"),
-        metavar="DIR",
-        help="checkpoints and curves (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        metavar="DIR",
-        help="where the finished model goes (default: OUT/model)",
-    )
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="a fifth faster after a minute's start, where a C++ compiler is installed",
-    )
-    parser.add_argument(
-        "--stop-after",
-        type=int,
-        metavar="N",
-        help="end after N epochs of the schedule all the same, such as for another round",
-    )
-    add_settings(parser, settings, ALLOWED)
+    ends = "end after N epochs of the schedule all the same, such as for another round"
+    parser.add_argument("--stop-after", type=int, metavar="N", help=ends)
+    parser.settings(settings, ALLOWED)
     arguments = parser.parse_args(argv)
     shares = [field.name for field in fields(settings) if field.name.endswith("_share")]
     for name in (*shares, "label_smoothing"):

@@ -33,7 +33,7 @@ from .dataset import Index
 from .frames import DEFAULT_K, RULES, Choice, Reader, choose, distance_by_landmarks
 from .mug import index
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
-from .options import exit_code
+from .options import Command, exit_code
 from .splits import TEST_SHARE, holdout
 
 #: Pictures per zip.
@@ -264,38 +264,26 @@ def package(arguments: argparse.Namespace) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Write the zips."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.package",
-        description="Write one training zip per emotion within the limits of IBM's Visual "
-        "Recognition, of people who are not tested on.",
-        epilog="example:\n  python -m training.package --data data/mug --out zips --seed 1",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    does = (
+        "Write one training zip per emotion within the limits of IBM's Visual Recognition, of "
+        "people who are not tested on."
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="MUG, or pictures")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder of the zips")
-    people = parser.add_mutually_exclusive_group()
-    people.add_argument("--test-subjects", nargs="+", metavar="ID", help="people to leave out")
-    people.add_argument(
-        "--test-share",
-        type=float,
-        default=TEST_SHARE,
-        metavar="SHARE",
-        help=f"share of the people to leave out, at random; 0 for none; default: {TEST_SHARE}",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="for what is random; default: 0")
-    parser.add_argument(
-        "--frames",
-        choices=list(RULES),
-        default="first-shelly",
-        help="; ".join(f"{name}: {rule.description}" for name, rule in RULES.items())
-        + "; default: first-shelly",
-    )
-    parser.add_argument(
-        "-k", type=int, default=DEFAULT_K, help=f"frames per take; default: {DEFAULT_K}"
-    )
+    parser = Command("package", does, "--data data/mug --out zips --seed 1")
+    parser.path("--data", "DIR", "MUG, or pictures", required=True)
+    parser.path("--out", "OUT", "folder of the zips", required=True)
+    people = "people to leave out, instead of a share at random"
+    parser.add_argument("--test-subjects", nargs="+", metavar="ID", help=people)
+    share = f"share of the people to leave out; 0 for none (default: {TEST_SHARE})"
+    parser.add_argument("--test-share", type=float, metavar="SHARE", help=share)
+    parser.value("--seed", 0, "for what is random")
+    rules = "; ".join(f"{name}: {rule.description}" for name, rule in RULES.items())
+    parser.value("--frames", "first-shelly", rules, choices=list(RULES))
+    parser.value("-k", DEFAULT_K, "frames per take")
     parser.add_argument("--suffixes", type=parse_suffixes, metavar="LIST", **SUFFIXES_OPTION)
-    parser.add_argument("--force", action="store_true", help="replace zips that are there")
+    parser.flag("--force", "replace zips that are there")
     arguments = parser.parse_args(argv)
+    if arguments.test_subjects is not None and arguments.test_share is not None:
+        parser.error("--test-subjects and --test-share exclude each other")
     if arguments.k < 1:
         parser.error(f"-k must be at least 1, got {arguments.k}")
     return exit_code(lambda: print(package(arguments)))

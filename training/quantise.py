@@ -9,7 +9,6 @@ the PyTorch weights, so that a model that is in 8 bits already can be compared, 
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 import tempfile
@@ -37,7 +36,7 @@ from shelly_local.vision.onnx import bundled_model, read_description, start_sess
 from . import fer2013
 from .export import CHECKED_FACES, WEIGHTS_FILE, export_onnx, load_network, write_description
 from .landmarks import align_all, alignments, find_all
-from .options import exit_code
+from .options import Command, exit_code
 
 #: Share of an activation's values, in percent, that 8 bits must hold; rarer ones are cut off, so
 #: that the others have finer steps. Half the contrast of a face of FER2013's public part then moves
@@ -227,18 +226,15 @@ def compare(folder: Path, data: Path, wanted: bool) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Print size, accuracy and time of both versions; write the 8-bit one if asked to."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.quantise",
-        description="Compare a model with its 8-bit version.",
-        epilog="example: python -m training.quantise --fer2013 data/fer2013 --model runs/a/model",
+    does = "Compare a model with its 8-bit version."
+    parser = Command("quantise", does, "--fer2013 data/fer2013 --model runs/a/model")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+", required=True)
+    parser.path("--model", "DIR", "default: the bundled model")
+    parser.flag(
+        "--write",
+        "replace the model's ONNX weights by 8-bit ones, if these are faster and cost less than "
+        f"{100 * MOST_LOST:g} % of right answers",
     )
-    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled model")
-    parser.add_argument(
-        "--write", action="store_true",
-        help="replace the model's ONNX weights by 8-bit ones, if these are faster and cost "
-        f"less than {100 * MOST_LOST:g} %% of right answers",
-    )  # fmt: skip
     arguments = parser.parse_args(argv)
     folder: Path = arguments.model or bundled_model(DEFAULT_MODEL)
     return exit_code(lambda: compare(folder, arguments.fer2013, arguments.write))

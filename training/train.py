@@ -31,7 +31,7 @@ from .distributed import World, joined
 from .finetune import PRECISIONS, FitSettings, Samples
 from .metrics import fit_temperature
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
-from .options import add_settings, exit_code
+from .options import Command, exit_code
 from .progress import describe_run, estimate, print_epoch, say
 from .report import TakeAnswer
 
@@ -185,75 +185,54 @@ def calibrate(model: nn.Module, validation: Samples) -> float:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line; every field of ``FitSettings`` is an option."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train",
-        description=__doc__,
-        epilog="examples:\n"
-        "  python -m training.train --data MUG --out runs/mug\n"
-        "  python -m training.train --data MUG --out runs/lfdm --protocol lfdm\n"
-        "  python -m training.train --data MUG --out runs/h --protocol holdout "
-        "--test-subjects 001 002\n"
-        "  torchrun --nproc-per-node 2 -m training.train --data MUG --out runs/mug",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Command(
+        "train",
+        "Fine-tune the default model on MUG, or any labelled pictures of people, and report.",
+        "--data MUG --out runs/mug",
+        "--data MUG --out runs/lfdm --protocol lfdm",
+        "--data MUG --out runs/h --protocol holdout --test-subjects 001 002",
+        "  torchrun --nproc-per-node 2 -m training.train --data MUG --out runs/mug\n",
     )
-    add = parser.add_argument
-    add(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="MUG's folder, a folder of pictures per class, or training zips",
+    held = "MUG's folder, a folder of pictures per class, or training zips"
+    parser.path("--data", "DIR", held, required=True)
+    parser.path("--out", "DIR", "report, model and checkpoints", required=True)
+    parser.path("--start", "DIR", "model to start from (default: the bundled one)")
+    parser.value(
+        "--protocol",
+        "kfold",
+        "who is tested on: kfold, everybody once; lfdm, the split of the literature; holdout, "
+        "the people you name or a share",
+        choices=PROTOCOLS,
     )
-    add("--out", type=Path, required=True, metavar="DIR", help="report, model and checkpoints")
-    add("--start", type=Path, metavar="DIR", help="model to start from (default: the bundled one)")
-    add("--protocol", choices=PROTOCOLS, default="kfold",
-        help="who is tested on: kfold, everybody once; lfdm, the split of the literature; holdout, "
-        "the people you name or a share (default: %(default)s)")  # fmt: skip
-    add("--folds", type=int, default=5, help="of kfold (default: %(default)s)")
-    add("--test-subjects", nargs="+", metavar="ID", help="people to test on, for holdout")
-    add(
-        "--test-share",
-        type=float,
-        default=0.25,
-        help="share of the people to test on, for holdout (default: %(default)s)",
-    )
-    add(
-        "--frames",
-        choices=sorted(frames.RULES),
-        default="around-apex",
-        help="which frames of a take (default: %(default)s)",
-    )
-    add("-k", type=int, default=5, help="frames of a take to learn from (default: %(default)s)")
-    add(
-        "--onsets",
-        type=int,
-        default=1,
-        metavar="N",
-        help="first frames of other takes to learn as neutral; 0 for none (default: %(default)s)",
-    )
-    add(
+    parser.value("--folds", 5, "of kfold")
+    tested = "people to test on, for holdout"
+    parser.add_argument("--test-subjects", nargs="+", metavar="ID", help=tested)
+    parser.value("--test-share", splits.TEST_SHARE, "share of the people to test on, for holdout")
+    rules = sorted(frames.RULES)
+    parser.value("--frames", "around-apex", "which frames of a take", choices=rules)
+    parser.value("-k", frames.DEFAULT_K, "frames of a take to learn from")
+    onsets = "first frames of other takes to learn as neutral; 0 for none"
+    parser.value("--onsets", 1, onsets, metavar="N")
+    parser.value(
         "--whole-take",
-        type=int,
-        default=16,
+        16,
+        "frames that stand for a whole take, spread evenly; 0 for every one, which costs most of "
+        "the time",
         metavar="N",
-        help="frames that stand for a whole take, spread evenly; 0 for every one, which costs "
-        "most of the time (default: %(default)s)",
     )
-    add("--suffixes", type=parse_suffixes, metavar="A,B", **SUFFIXES_OPTION)
-    add("--cache", type=Path, metavar="DIR", help="crops of faces (default: OUT/crops)")
-    add("--workers", type=int, help="processes that cut out faces (default: one per core)")
-    add("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    add(
-        "--from-scratch",
-        dest="mode",
-        action="store_const",
-        const="scratch",
-        default="all",
-        help="begin with random weights, for comparison",
+    parser.add_argument("--suffixes", type=parse_suffixes, metavar="A,B", **SUFFIXES_OPTION)
+    parser.path("--cache", "DIR", "crops of faces (default: OUT/crops)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that cut out faces (default: one per core)"
     )
-    add("--freeze", dest="mode", action="store_const", const="head",
-        help="train the last layer only, for comparison")  # fmt: skip
-    add_settings(parser, FitSettings, {"precision": tuple(PRECISIONS)})
+    parser.device()
+    parser.set_defaults(mode="all")
+    for name, mode, text in (
+        ("--from-scratch", "scratch", "begin with random weights, for comparison"),
+        ("--freeze", "head", "train the last layer only, for comparison"),
+    ):
+        parser.add_argument(name, dest="mode", action="store_const", const=mode, help=text)
+    parser.settings(FitSettings, {"precision": tuple(PRECISIONS)})
     arguments = parser.parse_args(argv)
     if arguments.k < 1:
         parser.error(f"-k must be at least 1, not {arguments.k}")
