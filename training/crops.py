@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +91,9 @@ def extract(
     }
     if missing:
         kept.prepare(len(missing))
-        task = _Task(model.size, model.template)
-        _make(list(missing.items()), task, kept, problems, workers or os.cpu_count() or 1, progress)
+        _make(
+            list(missing.items()), model, kept, problems, workers or os.cpu_count() or 1, progress
+        )
     images = np.zeros((len(frames), kept.size, kept.size), dtype=np.uint8)
     found = np.zeros(len(frames), dtype=bool)
     names: dict[str, list[str]] = {NO_FACE: [], UNREADABLE: []}
@@ -121,14 +123,6 @@ def _hash(frame: Frame, reader: Reader, problems: dict[Frame, str]) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """How a worker is to frame the crops: their side and template."""
-
-    size: int
-    template: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
 class _Result:
     """What became of one picture.
 
@@ -148,8 +142,8 @@ class _Result:
 class _Cropper:
     """Makes crops, with a detector of its own."""
 
-    def __init__(self, task: _Task) -> None:
-        self._task = task
+    def __init__(self, size: int, template: NDArray[np.float64]) -> None:
+        self._size, self._template = size, template
         self._detector = FaceDetector(threads=1)
         self._reader = Reader()
 
@@ -164,39 +158,38 @@ class _Cropper:
             photo, faces = find_faces(self._detector, content)
         except ShellyError as error:
             return _Result(picture, frame, problem=str(error))
-        task = self._task
-        crops = aligned_crops(photo.pixels, faces[:1], size=task.size, template=task.template)
+        crops = aligned_crops(photo.pixels, faces[:1], size=self._size, template=self._template)
         return _Result(picture, frame, crops[0] if faces else None)
 
 
-_task: _Task | None = None
+_framing: tuple[int, NDArray[np.float64]] | None = None
 _cropper: _Cropper | None = None
 
 
-def _start_worker(task: _Task) -> None:
+def _start_worker(*framing: Any) -> None:
     """First thing in a worker process."""
-    global _task
-    _task = task
+    global _framing
+    _framing = framing
 
 
 def _work(chunk: list[tuple[bytes, Frame]]) -> list[_Result]:
     """Crops of a chunk, in a worker process."""
     global _cropper
     if _cropper is None:
-        assert _task is not None
-        _cropper = _Cropper(_task)
+        assert _framing is not None
+        _cropper = _Cropper(*_framing)
     return _cropper.run(chunk)
 
 
 def _results(
-    chunks: list[list[tuple[bytes, Frame]]], task: _Task, workers: int
+    chunks: list[list[tuple[bytes, Frame]]], model: Framing, workers: int
 ) -> Generator[list[_Result], None, None]:
     """Results chunk by chunk; closing ends the workers."""
+    framing = model.size, model.template
     if workers == 1:
-        cropper = _Cropper(task)
-        yield from map(cropper.run, chunks)
+        yield from map(_Cropper(*framing).run, chunks)
         return
-    pool = start_workers(workers, _start_worker, (task,))
+    pool = start_workers(workers, _start_worker, framing)
     try:
         with interrupts_held():
             results = pool.map(_work, chunks)
@@ -207,7 +200,7 @@ def _results(
 
 def _make(
     missing: list[tuple[bytes, Frame]],
-    task: _Task,
+    model: Framing,
     kept: CropCache,
     problems: dict[Frame, str],
     workers: int,
@@ -215,7 +208,7 @@ def _make(
 ) -> None:
     """Make the missing crops; whatever ends it, what is done is kept."""
     chunks = [missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK)]
-    results = _results(chunks, task, min(workers, len(chunks)))
+    results = _results(chunks, model, min(workers, len(chunks)))
     bar = tqdm(total=len(missing), desc="crops", unit=" crops", disable=None if progress else True)
     try:
         with bar, closing(results):

@@ -264,7 +264,7 @@ def finish(run: Run, folder: Path, command: str) -> None:
         folder: model directory.
         command: how to train it again.
     """
-    plots.learning_curves(run.out / "history.csv", run.out / "curves.png")
+    plots.learning_curves(run.state.history, run.out / "curves.png")
     logits = networks.predict(run.state.average, run.public)
     temperature = fit_temperature(logits, run.truth)
     export.write_model(
