@@ -50,16 +50,11 @@ class ExportError(ShellyError):
     error_id = "export_error"
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def write_description(path: Path, description: dict[str, Any], weights: dict[str, Path]) -> None:
     """Write the JSON description with size and SHA-256 of each weights file."""
     description["weights"] = {
-        name: {"file": file.name, "bytes": file.stat().st_size, "sha256": sha256(file)}
-        for name, file in weights.items()
+        name: {"file": file.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, file, data in ((n, file, file.read_bytes()) for n, file in weights.items())
     }
     path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -140,19 +135,18 @@ def summary(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _packed(network: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
-    """The weights as a safetensors file; written by us, so that it has ordinary permissions."""
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    return save(tensors, metadata)
+def _packed(
+    network: nn.Module, metadata: dict[str, str] | None = None, half: bool = False
+) -> bytes:
+    """The weights as a safetensors file; written by us, so that it has ordinary permissions.
 
-
-def _packed_in_half(network: nn.Module) -> bytes:
-    """The same with convolutions in 16 bits, which loses nothing after ``round_weights``."""
+    With convolutions in 16 bits if ``half``, which loses nothing after ``round_weights``.
+    """
     tensors = {
-        name: tensor.half().contiguous() if tensor.ndim == 4 else tensor.contiguous()
+        name: (tensor.half() if half and tensor.ndim == 4 else tensor).contiguous()
         for name, tensor in network.state_dict().items()
     }
-    return save(tensors)
+    return save(tensors, metadata)
 
 
 def save_network(file: Path, network: nn.Module, *key: object) -> None:
@@ -241,7 +235,7 @@ def write_model(
             "metrics": metrics,
         }
         torch_weights = partial / TORCH_WEIGHTS_FILE
-        torch_weights.write_bytes(_packed_in_half(network))
+        torch_weights.write_bytes(_packed(network, half=True))
         files = {"emotion": weights, "torch": torch_weights}
         write_description(partial / DESCRIPTION_FILE, description, files)
         for file in files.values():

@@ -43,18 +43,18 @@ CENTRAL_PART = (1 / 3, 2 / 3)
 MIN_ONSET_FRAMES = 10
 
 
-def first_shelly(take: Take) -> Frames:
+def first_shelly(take: Take, *_: object) -> Frames:
     """The frame that the first Shelly took, ``int(n / 2) + 1``; the last one of short takes."""
     count = len(take.frames)
     return (take.frames[min(count // 2 + 1, count - 1)],)
 
 
-def middle(take: Take) -> Frames:
+def middle(take: Take, *_: object) -> Frames:
     """The frame in the middle."""
     return (take.frames[len(take.frames) // 2],)
 
 
-def around_apex(take: Take, k: int = DEFAULT_K) -> Frames:
+def around_apex(take: Take, k: int = DEFAULT_K, *_: object) -> Frames:
     """``k`` evenly spaced frames of the central part; fewer of a short take."""
     if k == 1:
         return middle(take)
@@ -63,7 +63,7 @@ def around_apex(take: Take, k: int = DEFAULT_K) -> Frames:
     return tuple(take.frames[position] for position in np.unique(positions))
 
 
-def apex(take: Take, distance: Distance, k: int = DEFAULT_K) -> Frames:
+def apex(take: Take, k: int, distance: Distance | None) -> Frames:
     """The frame whose face is farthest from the first one's, with those around it.
 
     Recordings begin with a neutral face; where the first frame shows none, the next that
@@ -72,9 +72,11 @@ def apex(take: Take, distance: Distance, k: int = DEFAULT_K) -> Frames:
 
     Args:
         take: the recording.
-        distance: such as ``distance_by_landmarks`` makes.
         k: how many frames, with the apex in their middle where the take reaches as far.
+        distance: such as ``distance_by_landmarks`` makes.
     """
+    if distance is None:
+        raise ValueError("the rule 'apex' needs a distance, such as distance_by_landmarks makes")
     frames = take.frames
     centre = len(frames) // 2
     if take.emotion != "neutral":
@@ -86,7 +88,7 @@ def apex(take: Take, distance: Distance, k: int = DEFAULT_K) -> Frames:
     return frames[begin : begin + k]
 
 
-def every(take: Take) -> Frames:
+def every(take: Take, *_: object) -> Frames:
     """All frames."""
     return take.frames
 
@@ -106,22 +108,12 @@ class Rule:
     needs_distance: bool = False
 
 
-def _apex(take: Take, k: int, distance: Distance | None) -> Frames:
-    if distance is None:
-        raise ValueError("the rule 'apex' needs a distance, such as distance_by_landmarks makes")
-    return apex(take, distance, k)
-
-
 RULES: dict[str, Rule] = {
-    "first-shelly": Rule(
-        lambda take, k, distance: first_shelly(take), "one frame, just behind the middle"
-    ),
-    "middle": Rule(lambda take, k, distance: middle(take), "the frame in the middle"),
-    "around-apex": Rule(
-        lambda take, k, distance: around_apex(take, k), "k frames, spread over the middle third"
-    ),
-    "apex": Rule(_apex, "the face farthest from the first one, and k frames around it", True),
-    "all": Rule(lambda take, k, distance: every(take), "every frame"),
+    "first-shelly": Rule(first_shelly, "one frame, just behind the middle"),
+    "middle": Rule(middle, "the frame in the middle"),
+    "around-apex": Rule(around_apex, "k frames, spread over the middle third"),
+    "apex": Rule(apex, "the face farthest from the first one, and k frames around it", True),
+    "all": Rule(every, "every frame"),
 }
 
 

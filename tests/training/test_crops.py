@@ -5,18 +5,28 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.classifier import EmotionClassifier
-from tests.training.crop_framing import CropFraming
 from training import crops as crops_module
 from training.crops import NO_FACE, UNREADABLE, Crops, extract
 from training.dataset import Frame
+
+
+@dataclass(frozen=True)
+class CropFraming:
+    """A framing without a model."""
+
+    size: int
+    template: NDArray[np.float64] = field(default_factory=FER2013_TEMPLATE.copy)
+
 
 FRAMING = CropFraming(48)
 

@@ -16,8 +16,7 @@ import pytest
 from shelly_local.errors import DataError
 from shelly_local.vision.classifier import find_faces
 from tests.conftest import ROOT
-from tests.training.crop_framing import CropFraming
-from tests.training.test_crops import FRAMING, assert_equal, many, own, shards, whole
+from tests.training.test_crops import FRAMING, CropFraming, assert_equal, many, own, shards, whole
 from training import crops
 from training.crop_cache import CropCache
 from training.crops import Crops, extract
@@ -51,7 +50,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from training import crop_cache
-from tests.training.crop_framing import CropFraming
+from tests.training.test_crops import CropFraming
 from training.crops import extract
 from training.dataset import Frame
 
@@ -149,7 +148,7 @@ def test_a_disk_that_fills_up(own: list[Frame], tmp_path: Path) -> None:
     """A limit on the size of files stands for the full disk: the write fails half-way."""
     script = (
         "import resource, sys; from pathlib import Path\n"
-        "from tests.training.crop_framing import CropFraming\n"
+        "from tests.training.test_crops import CropFraming\n"
         "from training.crops import extract; from training.dataset import Frame\n"
         "from training.fer2013 import DataError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"

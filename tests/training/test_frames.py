@@ -79,16 +79,16 @@ def test_around_apex(count: int, k: int, expected: list[int]) -> None:
     [(20, 1, [20]), (20, 3, [19, 20, 21]), (29, 5, [25, 26, 27, 28, 29]), (1, 4, [0, 1, 2, 3])],
 )
 def test_apex(position: int, k: int, expected: list[int]) -> None:
-    assert numbers(apex(take(30), peak_at(position), k)) == expected
+    assert numbers(apex(take(30), k, peak_at(position))) == expected
 
 
 def test_apex_passes_over_frames_without_a_face() -> None:
-    assert numbers(apex(take(30), peak_at(20, faceless=(0, 1, 20)), 1)) in ([19], [21])
-    assert numbers(apex(take(30), peak_at(20, faceless=tuple(range(30))), 1)) == [15]
+    assert numbers(apex(take(30), 1, peak_at(20, faceless=(0, 1, 20)))) in ([19], [21])
+    assert numbers(apex(take(30), 1, peak_at(20, faceless=tuple(range(30))))) == [15]
 
 
 def test_apex_of_neutral_is_the_middle() -> None:
-    assert numbers(apex(take(30, "neutral"), peak_at(3), 3)) == [14, 15, 16]
+    assert numbers(apex(take(30, "neutral"), 3, peak_at(3))) == [14, 15, 16]
 
 
 def test_every_rule_chooses_from_every_take() -> None:
