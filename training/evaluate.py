@@ -10,6 +10,7 @@ of the class is compared between them.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -171,12 +172,12 @@ def main(argv: list[str] | None = None) -> int:
             faces = fer2013.load(arguments.fer2013, arguments.part)
             crops, found_share = crops_of(faces, classifier)
             scores = score_fer2013(classifier.model, faces, crops)
-            results.update({part: values.as_dict() for part, values in scores.items()})
+            results.update({part: asdict(values) for part, values in scores.items()})
             results["fer2013"] |= found_share
         if arguments.photos:
             outcomes, unreadable = classify_photos(classifier, find_photos(arguments.photos))
             found = sum(outcome.scores is not None for outcome in outcomes)
-            results["photos"] = score_outcomes(outcomes).as_dict() | {
+            results["photos"] = asdict(score_outcomes(outcomes)) | {
                 "faces_found": found / len(outcomes) if outcomes else 0.0,
                 "paired": pairs(outcomes),
                 "unreadable": unreadable,

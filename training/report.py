@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,8 @@ def score_view(answers: Sequence[TakeAnswer], view: str) -> Scores:
 
 def right(answers: Sequence[TakeAnswer], view: str) -> list[bool]:
     """Whether each take was answered rightly."""
-    result = []
-    for answer in answers:
-        probabilities = answer.probabilities[view]
-        result.append(
-            probabilities is not None
-            and CLASSES[int(probabilities.argmax())] == answer.take.emotion
-        )
-    return result
+    found = [(answer.probabilities[view], answer.take.emotion) for answer in answers]
+    return [p is not None and CLASSES[int(p.argmax())] == emotion for p, emotion in found]
 
 
 def fold_entry(name: str, answers: Sequence[TakeAnswer]) -> dict[str, Any]:
@@ -93,7 +87,7 @@ def summary(answers: Sequence[TakeAnswer]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for view in VIEWS:
         scores = score_view(answers, view)
-        result[view] = scores.as_dict() | {
+        result[view] = asdict(scores) | {
             "macro_f1": scores.macro_f1,
             "accuracy_ci95": interval_by_subject(right(answers, view), subjects),
         }
