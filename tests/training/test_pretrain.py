@@ -118,8 +118,8 @@ def torchrun(*command: str | Path) -> None:
 def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
     """Batch norm sees each process's share on CPUs: the curves are alike, not the same."""
     single = ["--precision", "float32"]
-    assert pretrain.main([*options(data, tmp_path / "one"), *single]) == 0
-    torchrun("training.pretrain", *options(data, tmp_path / "two"), *single)
+    assert pretrain.main([*options(data, tmp_path / "one", epochs=6), *single]) == 0
+    torchrun("training.pretrain", *options(data, tmp_path / "two", epochs=6), *single)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert two == pytest.approx(one, rel=0.15)
     private = fer2013.load(data, "private")
