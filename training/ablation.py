@@ -10,20 +10,18 @@ training reaches is more.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shelly_local.errors import ShellyError
 from shelly_local.vision.model import EmotionModel
 
-from . import distributed, export, fer2013, pretrain
+from . import fer2013, pretrain
 from .data import first
-from .distributed import World
+from .distributed import World, joined
 from .evaluate import score_fer2013
+from .options import Command, exit_code
 from .precision import best_precision
 from .quantise import crops_for
 from .settings import Settings
@@ -55,12 +53,9 @@ def run_row(
         ``ferplus``, ``macro_recall``, ``agreed`` and ``fer2013``: accuracies and the mean
         recall over classes, 0..1.
     """
-    trained = pretrain.train(data, out, settings, world, compiled=compiled, cache=out.parent)
-    export.write_model(
-        trained.model.cpu(), out / "model", faces=trained.faces, template=trained.template,
-        temperature=trained.temperature, command="python -m training.ablation",
-        settings=asdict(settings), metrics={},
-    )  # fmt: skip
+    run = pretrain.load(data, out, settings, world, cache=out.parent)
+    pretrain.fit(run, compiled=compiled)
+    pretrain.finish(run, out / "model", "python -m training.ablation")
     faces = fer2013.load(data, "public")
     if settings.limit:
         faces = first(faces, settings.limit)
@@ -88,54 +83,44 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the rows that are not finished and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.ablation",
-        description="What each choice of the recipe is worth, by short trainings.",
-        epilog="example:\n  python -m training.ablation --fer2013 data/fer2013 --epochs 8",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), metavar="DIR")
-    parser.add_argument(
-        "--network", default="medium", help="as of training.pretrain (default: %(default)s)"
-    )
-    parser.add_argument("--epochs", type=int, default=8, help="of each row (default: %(default)s)")
-    parser.add_argument("--limit", type=int, default=0, help="first pictures only, for trials")
+    does = "What each choice of the recipe is worth, by short trainings."
+    parser = Command("ablation", does, "--fer2013 data/fer2013 --epochs 8")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+", required=True)
+    parser.value("--out", Path("runs/ablation"), "table and trained models", metavar="DIR")
+    parser.value("--network", "medium", "as of training.pretrain")
+    parser.value("--epochs", 8, "of each row")
+    parser.value("--limit", 0, "first pictures only, for trials; 0 for all")
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="these only (default: all)")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--compile", action="store_true", help="as in training.pretrain")
+    parser.device()
+    parser.flag("--compile", "as in training.pretrain")
     arguments = parser.parse_args(argv)
     unknown = sorted(set(arguments.rows or ()) - set(ROWS))
     if unknown:
         parser.error(f"unknown row {unknown[0]!r}; choose from {', '.join(map(repr, ROWS))}")
     file: Path = arguments.out / "ablation.json"
     results: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
-    try:
-        world = distributed.join(arguments.device)
-        precision = best_precision(world.device)
-        base = Settings(
-            network=arguments.network, epochs=arguments.epochs, precision=precision,
-            limit=arguments.limit,
-        )  # fmt: skip
-        for number, (name, change) in enumerate(ROWS.items()):
-            if name in results or (arguments.rows and name not in arguments.rows):
-                continue
-            assert set(change) <= {field.name for field in fields(Settings)}
-            print(f"Row {number + 1} of {len(ROWS)}: {name}")
-            results[name] = run_row(
-                arguments.fer2013, arguments.out / f"row-{number:02d}", replace(base, **change),
-                world, compiled=arguments.compile,
-            )  # fmt: skip
-            file.write_text(json.dumps(results, indent=2) + "\n")
-            (arguments.out / "ablation.md").write_text(table(results))
-    except (ShellyError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped; the same command goes on from here.", file=sys.stderr)
-        return 130
-    print(table(results))
-    return 0
+
+    def work() -> None:
+        with joined(arguments.device) as world:
+            base = Settings(
+                network=arguments.network,
+                epochs=arguments.epochs,
+                precision=best_precision(world.device),
+                limit=arguments.limit,
+            )
+            for number, (name, change) in enumerate(ROWS.items()):
+                if name in results or (arguments.rows and name not in arguments.rows):
+                    continue
+                print(f"Row {number + 1} of {len(ROWS)}: {name}")
+                out, settings = arguments.out / f"row-{number:02d}", replace(base, **change)
+                results[name] = run_row(
+                    arguments.fer2013, out, settings, world, compiled=arguments.compile
+                )
+                file.write_text(json.dumps(results, indent=2) + "\n")
+                (arguments.out / "ablation.md").write_text(table(results))
+        print(table(results))
+
+    return exit_code(work, "The same command goes on from here.")
 
 
 if __name__ == "__main__":

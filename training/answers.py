@@ -104,11 +104,8 @@ def cut_out(
         DataError: no face in any frame.
     """
     every = list(dict.fromkeys(f for chosen in wanted for fs in chosen.values() for f in fs))
-    if not world.is_main:
-        world.wait()
-    made = crops.extract(every, cache, model=model, workers=workers, progress=world.is_main)
-    if world.is_main:
-        world.wait()
+    with world.main_first():
+        made = crops.extract(every, cache, model=model, workers=workers, progress=world.is_main)
     if not made.found.any():
         raise DataError(f"no face was found in any of the {len(every)} frames.")
     position = {frame: number for number, frame in enumerate(every)}

@@ -17,12 +17,11 @@ MAX_SHEAR = 0.06
 # Light: gamma and contrast around mid grey, a gradient for light from one side.
 MAX_GAMMA = 1.5
 MAX_GRADIENT = 40.0  # grey levels across the picture
-# A webcam at two metres gives a face of twenty pixels; noise of a dim room. Shares of the side, as
-# a larger crop is for faces that have more: of 48 pixels 20 to 40 are left.
-LOW_RESOLUTION_SIDES = (0.417, 0.83)
+# A webcam at two metres gives a face of twenty pixels; noise of a dim room.
+LOW_RESOLUTION_SIDES = (20, 40)
 LOW_RESOLUTION_SHARE = 0.25
 # A lens out of focus; with the pictures above, faces from sharp to blurred.
-MAX_BLUR = 0.025  # of the side, standard deviation: 1.2 pixels of 48
+MAX_BLUR = 1.2  # pixels, standard deviation
 BLUR_SHARE = 0.2
 # Pictures that were sent around: JPEG again, at a strong compression.
 JPEG_SHARE = 0.15
@@ -61,7 +60,6 @@ def augment(
     generator: torch.Generator,
     alignment: Tensor | None = None,
     share: float = 1.0,
-    side: int | None = None,
 ) -> Tensor:
     """Change each picture at random.
 
@@ -74,13 +72,12 @@ def augment(
             every device.
         share: of pictures that are changed in every way, drawn anew each time; the others
             are only mirrored.
-        side: of the results in pixels; None for that of the pictures.
 
     Returns:
-        A new tensor of the same range, (N, 1, ``side``, ``side``).
+        A new tensor of the same range and shape.
     """
     changed = torch.rand(len(pictures), generator=generator) < share
-    pictures = _warp(pictures, generator, alignment, changed.float(), side)
+    pictures = _warp(pictures, generator, alignment, changed.float())
     if not changed.any():
         return pictures
     some = _lower_resolution(pictures[changed], generator)
@@ -92,11 +89,7 @@ def augment(
 
 
 def _warp(
-    pictures: Tensor,
-    generator: torch.Generator,
-    alignment: Tensor | None,
-    changed: Tensor,
-    side: int | None,
+    pictures: Tensor, generator: torch.Generator, alignment: Tensor | None, changed: Tensor
 ) -> Tensor:
     """Mirror, and where ``changed`` is 1, rotate, scale, shear and shift; the border repeats."""
     count = len(pictures)
@@ -117,16 +110,14 @@ def _warp(
     if alignment is not None:
         linear, offset = alignment[:, :, :2], alignment[:, :, 2:]
         matrix = torch.cat([linear @ matrix[:, :, :2], linear @ matrix[:, :, 2:] + offset], dim=2)
-    size = [count, 1, side, side] if side else list(pictures.shape)
-    grid = F.affine_grid(matrix, size, align_corners=False)
+    grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def _lower_resolution(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Shrink a share of the batch and enlarge it again: small, blurred faces."""
     chosen = torch.rand(len(pictures), generator=generator) < LOW_RESOLUTION_SHARE
-    least, most = (round(share * pictures.shape[-1]) for share in LOW_RESOLUTION_SIDES)
-    side = int(torch.randint(least, most, (1,), generator=generator))
+    side = int(torch.randint(*LOW_RESOLUTION_SIDES, (1,), generator=generator))
     if not chosen.any():
         return pictures
     size = pictures.shape[-2:]
@@ -139,11 +130,10 @@ def _lower_resolution(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def _blur(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """A Gaussian of one width over a share of the batch."""
     chosen = torch.rand(len(pictures), generator=generator) < BLUR_SHARE
-    most = MAX_BLUR * pictures.shape[-1]
-    deviation = float(_uniform(1, 0.3, most, generator))
+    deviation = float(_uniform(1, 0.3, MAX_BLUR, generator))
     if not chosen.any():
         return pictures
-    reach = round(2.5 * most)
+    reach = round(2.5 * MAX_BLUR)
     offsets = torch.arange(-reach, reach + 1, dtype=pictures.dtype, device=pictures.device)
     kernel = torch.exp(-0.5 * (offsets / deviation).square())
     kernel = kernel / kernel.sum()

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from shelly_local.errors import TrainingError
+from shelly_local.files import write_whole
 
 from . import export, networks
 from .settings import Settings
@@ -69,13 +70,7 @@ def save_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) 
         },
         packed,
     )
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_bytes(packed.getbuffer())
-    except OSError:
-        partial.unlink(missing_ok=True)  # what there is of it takes the little room left
-        raise
-    partial.replace(path)
+    write_whole(path, packed.getvalue())
 
 
 def load_checkpoint(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ whose crops are made again.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import sys
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.errors import DataError
+from shelly_local.files import write_whole
 from shelly_local.vision.classifier import DETECTION_SIDE
 from shelly_local.vision.detector import identity_of
 
@@ -38,6 +40,8 @@ RECIPE = 3
 _ABANDONED = 600.0
 #: Bytes of a SHA-256.
 _HASH = 32
+#: Arrays of a shard.
+_ARRAYS = ("pictures", "found", "images")
 
 Crop = NDArray[np.uint8]
 
@@ -70,32 +74,27 @@ class CropCache:
 
     Attributes:
         size: side of a crop in pixels.
-        pictures: stamp of a file (SHA-256 of path, size and time of change) to the SHA-256
-            of its bytes.
         crops: SHA-256 of a picture to its crop, uint8 (size, size); None without a face.
     """
 
     def __init__(self, folder: Path, framing: Framing) -> None:
         self.size = framing.size
-        self.pictures: dict[bytes, bytes] = {}
         self.crops: dict[bytes, Crop | None] = {}
         self._root = folder
         self._folder = folder / f"crops-{framing_key(framing)}"
-        self._new_stamps: list[bytes] = []
-        self._new_pictures: list[bytes] = []
+        self._new: list[bytes] = []
         for shard in sorted(self._folder.glob("*.npz")):
             self._load(shard)
 
     def _load(self, shard: Path) -> None:
         try:
             with np.load(shard, allow_pickle=False) as arrays:
-                stamps, pictures = arrays["stamps"], arrays["pictures"]
-                found, images = arrays["found"], arrays["images"]
+                pictures, found, images = (arrays[name] for name in _ARRAYS)
             count = len(pictures)
-            shapes = [stamps.shape[1:], pictures.shape, found.shape, images.shape]
-            wanted = [(2 * _HASH,), (count, _HASH), (count,), (count, self.size, self.size)]
-            kinds = [stamps.dtype, pictures.dtype, found.dtype, images.dtype]
-            if shapes != wanted or kinds != [np.uint8, np.uint8, np.bool_, np.uint8]:
+            shapes = [pictures.shape, found.shape, images.shape]
+            kinds = [pictures.dtype, found.dtype, images.dtype]
+            wanted = [(count, _HASH), (count,), (count, self.size, self.size)]
+            if shapes != wanted or kinds != [np.uint8, np.bool_, np.uint8]:
                 raise ValueError("not a shard of crops")
         except OSError as error:
             print(f"{shard} cannot be read, its crops are made again: {error}", file=sys.stderr)
@@ -107,12 +106,6 @@ class CropCache:
             return
         for picture, has_face, image in zip(pictures, found, images, strict=True):
             self.crops[picture.tobytes()] = image if has_face else None
-        for row in stamps:
-            self.pictures[row[:_HASH].tobytes()] = row[_HASH:].tobytes()
-
-    def holds(self, stamp: bytes) -> bool:
-        """Whether the file of that stamp needs no look any more."""
-        return self.pictures.get(stamp) in self.crops
 
     def prepare(self, count: int) -> None:
         """Make sure that crops can be written.
@@ -127,7 +120,7 @@ class CropCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             # Faces under a licence should not slip into a repository.
             (self._folder / ".gitignore").write_text("*\n")
-            for partial in self._folder.glob("*.partial"):
+            for partial in self._folder.glob("*.part"):
                 if time.time() - partial.stat().st_mtime > _ABANDONED:
                     partial.unlink()
             with tempfile.TemporaryFile(dir=self._folder):
@@ -135,25 +128,22 @@ class CropCache:
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
             raise self._unwritable(error) from error
-        needed = count * (self.size**2 + 3 * _HASH + 1)
+        needed = count * (self.size**2 + _HASH + 1)
         if free < needed:
             raise DataError(
                 f"The cache folder {self._root} needs {needed / 1e6:,.0f} MB for {count:,} "
                 f"crops; its disk has {free / 1e6:,.0f} MB left."
             )
 
-    def add(self, stamp: bytes, picture: bytes, crop: Crop | None) -> None:
-        """Remember the crop of a picture, unless it is known, and which file holds it.
+    def add(self, picture: bytes, crop: Crop | None) -> None:
+        """Remember the crop of a picture.
 
         Raises:
             DataError: a shard is full and cannot be written.
         """
-        if picture not in self.crops:
-            self.crops[picture] = crop
-            self._new_pictures.append(picture)
-        self.pictures[stamp] = picture
-        self._new_stamps.append(stamp)
-        if len(self._new_stamps) >= SHARD:
+        self.crops[picture] = crop
+        self._new.append(picture)
+        if len(self._new) >= SHARD:
             self.flush()
 
     def flush(self) -> None:
@@ -162,38 +152,28 @@ class CropCache:
         Raises:
             DataError: it cannot be written.
         """
-        if not self._new_stamps:
+        if not self._new:
             return
-        crops = [self.crops[picture] for picture in self._new_pictures]
+        crops = [self.crops[picture] for picture in self._new]
         images = np.zeros((len(crops), self.size, self.size), dtype=np.uint8)
         for image, crop in zip(images, crops, strict=True):
             if crop is not None:
                 image[:] = crop
-        partial = self._folder / f"{uuid.uuid4().hex}.partial"
+        shard = io.BytesIO()
+        np.savez(
+            shard,
+            pictures=np.frombuffer(b"".join(self._new), np.uint8).reshape(-1, _HASH),
+            found=np.array([crop is not None for crop in crops], dtype=bool),
+            images=images,
+        )
         try:
-            with partial.open("wb") as file:
-                np.savez(
-                    file,
-                    stamps=_rows([s + self.pictures[s] for s in self._new_stamps], 2 * _HASH),
-                    pictures=_rows(self._new_pictures, _HASH),
-                    found=np.array([crop is not None for crop in crops], dtype=bool),
-                    images=images,
-                )
-            partial.replace(partial.with_suffix(".npz"))
+            write_whole(self._folder / f"{uuid.uuid4().hex}.npz", shard.getvalue())
         except OSError as error:
             raise self._unwritable(error) from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-        self._new_stamps, self._new_pictures = [], []
+        self._new = []
 
     def _unwritable(self, error: OSError) -> DataError:
         return DataError(
             f"The cache folder {self._root} cannot be written: {error.strerror or error}. "
             "Crops that are finished are kept."
         )
-
-
-def _rows(values: list[bytes], width: int) -> NDArray[np.uint8]:
-    """Byte strings of one width as uint8 (N, width)."""
-    return np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, width)

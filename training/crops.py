@@ -4,51 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import sys
 from collections.abc import Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shelly_local.batch.workers import interrupts_held, start_workers
 from shelly_local.errors import DataError, ShellyError
-from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.classifier import aligned_crops, find_faces
 from shelly_local.vision.detector import FaceDetector
 
 from .crop_cache import CropCache, Framing
 from .dataset import Frame
+from .frames import Reader, place
 
 #: Reasons for a frame to have no crop.
 NO_FACE, UNREADABLE = "no face", "unreadable"
 #: Frames of one task of a worker: few enough that an interrupt is obeyed within seconds.
 _CHUNK = 8
-
-
-class CropFraming:
-    """A framing without a model.
-
-    Args:
-        size: side of a crop in pixels, at least 8.
-        template: (5, 2), where the landmarks go, in units of the side.
-
-    Raises:
-        ValueError: another shape, or too small.
-    """
-
-    def __init__(self, size: int, template: ArrayLike = FER2013_TEMPLATE) -> None:
-        self.size = size
-        self.template: NDArray[np.float64] = np.asarray(template, dtype=np.float64)
-        if size < 8:
-            raise ValueError(f"size must be at least 8 pixels, got {size}")
-        if self.template.shape != (5, 2) or not np.isfinite(self.template).all():
-            raise ValueError(f"template must be five points, got shape {self.template.shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +59,15 @@ def extract(
 ) -> Crops:
     """The largest face of each frame, cut out exactly as in use.
 
-    Crops in the cache are reused; the others are made, and kept even if the run is
-    interrupted: the same call goes on. A file is read only where its path, size or time of
-    change is new. Frames that cannot be read are tried again in the next run.
+    Crops in the cache are reused, wherever their pictures lie now; the others are made, and kept
+    even if the run is interrupted: the same call goes on. Frames that cannot be read are tried
+    again in the next run.
 
     Args:
         frames: the pictures.
         cache: folder for the crops, made if needed. It holds faces: under MUG's licence it
             must not be shared.
-        model: an ``EmotionModel``, or a ``CropFraming``.
+        model: an ``EmotionModel``, or what frames faces alike.
         workers: processes; one per core by default. A script that uses more than one needs
             the guard ``if __name__ == "__main__"``.
         progress: show a bar with crops per second, if there is a terminal, and name the
@@ -101,91 +81,60 @@ def extract(
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     kept = CropCache(cache, model)
-    problems: dict[bytes, str] = {}
-    stamps = [_stamp(frame, problems) for frame in frames]
+    problems: dict[Frame, str] = {}
+    with Reader() as reader:
+        pictures = {frame: _hash(frame, reader, problems) for frame in frames}
     missing = {
-        stamp: frame
-        for stamp, frame in zip(stamps, frames, strict=True)
-        if stamp not in problems and not kept.holds(stamp)
+        picture: frame
+        for frame, picture in pictures.items()
+        if frame not in problems and picture not in kept.crops
     }
     if missing:
         kept.prepare(len(missing))
-        task = _Task(model.size, model.template, frozenset(kept.crops))
-        _make(list(missing.items()), task, kept, problems, workers or os.cpu_count() or 1, progress)
-    if progress:
-        for frame, stamp in zip(frames, stamps, strict=True):
-            if stamp in problems:
-                print(f"{_place(frame)}: {problems[stamp]}", file=sys.stderr)
-    return _collect(frames, stamps, kept, problems)
-
-
-def _collect(
-    frames: Sequence[Frame], stamps: list[bytes], kept: CropCache, problems: dict[bytes, str]
-) -> Crops:
-    """Crops of all frames, now that every one is kept or has its problem."""
+        _make(
+            list(missing.items()), model, kept, problems, workers or os.cpu_count() or 1, progress
+        )
     images = np.zeros((len(frames), kept.size, kept.size), dtype=np.uint8)
     found = np.zeros(len(frames), dtype=bool)
     names: dict[str, list[str]] = {NO_FACE: [], UNREADABLE: []}
-    for index, (frame, stamp) in enumerate(zip(frames, stamps, strict=True)):
-        if stamp in problems:
-            names[UNREADABLE].append(frame.label)
-            continue
-        crop = kept.crops[kept.pictures[stamp]]
-        if crop is None:
+    for index, frame in enumerate(frames):
+        crop = kept.crops.get(pictures[frame])
+        if crop is not None:
+            images[index], found[index] = crop, True
+        elif pictures[frame] in kept.crops:
             names[NO_FACE].append(frame.label)
         else:
-            images[index], found[index] = crop, True
+            names[UNREADABLE].append(frame.label)
+            if progress:
+                reason = problems.get(frame) or problems[missing[pictures[frame]]]
+                print(f"{place(frame)}: {reason}", file=sys.stderr)
     return Crops(images, found, names)
 
 
-def _place(frame: Frame) -> str:
-    return str(frame.path) if frame.member is None else f"{frame.path}/{frame.member}"
-
-
-def _stamp(frame: Frame, problems: dict[bytes, str]) -> bytes:
-    """SHA-256 of path, size and time of change: the same as long as the file is."""
-    place, state = f"{frame.path.absolute()}\0{frame.member or ''}", ""
-    problem = None
+def _hash(frame: Frame, reader: Reader, problems: dict[Frame, str]) -> bytes:
+    """SHA-256 of a picture's bytes; empty if it cannot be read."""
     try:
-        status = frame.path.stat()
-        state = f"{status.st_size}\0{status.st_mtime_ns}"
-        if not stat.S_ISREG(status.st_mode):  # reading from a pipe might never end
-            problem = "not a regular file"
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    stamp = hashlib.sha256(f"{place}\0{state}".encode(errors="surrogateescape")).digest()
-    if problem:
-        problems[stamp] = problem
-    return stamp
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What a worker needs to know.
-
-    Attributes:
-        size, template: the framing.
-        known: SHA-256 of pictures whose crops exist.
-    """
-
-    size: int
-    template: NDArray[np.float64]
-    known: frozenset[bytes]
+        if frame.path.exists() and not frame.path.is_file():  # a pipe might never end
+            raise DataError("not a regular file")
+        return hashlib.sha256(reader.read(frame)).digest()
+    except (ShellyError, OSError, ValueError) as error:
+        problems[frame] = str(error)
+        return b""
 
 
 @dataclass(frozen=True)
 class _Result:
-    """What became of one frame.
+    """What became of one picture.
 
     Attributes:
-        stamp: see ``_stamp``.
-        picture: SHA-256 of its bytes; None for an unreadable one.
-        crop: uint8 (size, size); None without a face, or if the crop exists.
+        picture: SHA-256 of its bytes.
+        frame: where it lies.
+        crop: uint8 (size, size); None without a face.
         problem: why it is unreadable.
     """
 
-    stamp: bytes
-    picture: bytes | None = None
+    picture: bytes
+    frame: Frame
     crop: NDArray[np.uint8] | None = None
     problem: str = ""
 
@@ -193,59 +142,54 @@ class _Result:
 class _Cropper:
     """Makes crops, with a detector of its own."""
 
-    def __init__(self, task: _Task) -> None:
-        self._task = task
+    def __init__(self, size: int, template: NDArray[np.float64]) -> None:
+        self._size, self._template = size, template
         self._detector = FaceDetector(threads=1)
+        self._reader = Reader()
 
     def run(self, chunk: list[tuple[bytes, Frame]]) -> list[_Result]:
-        return [self._crop(stamp, frame) for stamp, frame in chunk]
+        return [self._crop(picture, frame) for picture, frame in chunk]
 
-    def _crop(self, stamp: bytes, frame: Frame) -> _Result:
+    def _crop(self, picture: bytes, frame: Frame) -> _Result:
         try:
-            content = frame.read()
-        except Exception as error:  # on a damaged zip nearly every built-in error is raised
-            return _Result(stamp, problem=f"cannot be read: {error}")
-        picture = hashlib.sha256(content).digest()
-        if picture in self._task.known:
-            return _Result(stamp, picture)
-        try:
+            content = self._reader.read(frame)
+            if hashlib.sha256(content).digest() != picture:
+                return _Result(picture, frame, problem="it changes while it is read")
             photo, faces = find_faces(self._detector, content)
         except ShellyError as error:
-            return _Result(stamp, problem=str(error))
-        crops = aligned_crops(
-            photo.pixels, faces[:1], size=self._task.size, template=self._task.template
-        )
-        return _Result(stamp, picture, crops[0] if faces else None)
+            return _Result(picture, frame, problem=str(error))
+        crops = aligned_crops(photo.pixels, faces[:1], size=self._size, template=self._template)
+        return _Result(picture, frame, crops[0] if faces else None)
 
 
-_task: _Task | None = None
+_framing: tuple[int, NDArray[np.float64]] | None = None
 _cropper: _Cropper | None = None
 
 
-def _start_worker(task: _Task) -> None:
+def _start_worker(*framing: Any) -> None:
     """First thing in a worker process."""
-    global _task
-    _task = task
+    global _framing
+    _framing = framing
 
 
 def _work(chunk: list[tuple[bytes, Frame]]) -> list[_Result]:
     """Crops of a chunk, in a worker process."""
     global _cropper
     if _cropper is None:
-        assert _task is not None
-        _cropper = _Cropper(_task)
+        assert _framing is not None
+        _cropper = _Cropper(*_framing)
     return _cropper.run(chunk)
 
 
 def _results(
-    chunks: list[list[tuple[bytes, Frame]]], task: _Task, workers: int
+    chunks: list[list[tuple[bytes, Frame]]], model: Framing, workers: int
 ) -> Generator[list[_Result], None, None]:
     """Results chunk by chunk; closing ends the workers."""
+    framing = model.size, model.template
     if workers == 1:
-        cropper = _Cropper(task)
-        yield from map(cropper.run, chunks)
+        yield from map(_Cropper(*framing).run, chunks)
         return
-    pool = start_workers(workers, _start_worker, (task,))
+    pool = start_workers(workers, _start_worker, framing)
     try:
         with interrupts_held():
             results = pool.map(_work, chunks)
@@ -256,24 +200,24 @@ def _results(
 
 def _make(
     missing: list[tuple[bytes, Frame]],
-    task: _Task,
+    model: Framing,
     kept: CropCache,
-    problems: dict[bytes, str],
+    problems: dict[Frame, str],
     workers: int,
     progress: bool,
 ) -> None:
     """Make the missing crops; whatever ends it, what is done is kept."""
     chunks = [missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK)]
-    results = _results(chunks, task, min(workers, len(chunks)))
+    results = _results(chunks, model, min(workers, len(chunks)))
     bar = tqdm(total=len(missing), desc="crops", unit=" crops", disable=None if progress else True)
     try:
         with bar, closing(results):
             for chunk in results:
                 for result in chunk:
-                    if result.picture is None:
-                        problems[result.stamp] = result.problem
+                    if result.problem:
+                        problems[result.frame] = result.problem
                     else:
-                        kept.add(result.stamp, result.picture, result.crop)
+                        kept.add(result.picture, result.crop)
                 bar.update(len(chunk))
     except BrokenProcessPool as error:
         raise DataError(

@@ -17,8 +17,9 @@ from shelly_local.vision.model import DESCRIPTION_FILE
 from shelly_local.vision.onnx import read_description
 
 from . import networks
-from .export import face_side, load_network
+from .export import load_network
 from .landmarks import align_all
+from .precision import autocast
 
 
 def read_teachers(text: str) -> list[tuple[Path, float]]:
@@ -77,9 +78,9 @@ def teacher_probabilities(
         description = read_description(folder / DESCRIPTION_FILE)
         settings = description.get("training", {}).get("settings", {})
         matrices = alignment if settings.get("alignment") == "landmarks" else None
-        pictures = align_all(images, matrices, face_side(folder, description))
+        pictures = align_all(images, matrices)
         teacher = load_network(folder).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with autocast(device, precision):
             logits = torch.from_numpy(networks.predict(teacher, pictures))
         total += weight * (logits / description["temperature"]).softmax(1)
     return total / sum(weight for _, weight in teachers)

@@ -9,6 +9,8 @@ gradients are averaged. The batch, its order and its augmentation are those of o
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -59,9 +61,19 @@ class World:
         if self.size > 1:
             distributed.barrier()
 
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """A block that the main process runs before the others, which find its files."""
+        if not self.is_main:
+            self.wait()
+        yield
+        if self.is_main:
+            self.wait()
 
-def join(device: str | None = None) -> World:
-    """Join the processes that ``torchrun`` started, or be the only one.
+
+@contextmanager
+def joined(device: str | None = None) -> Iterator[World]:
+    """A block in the group of processes that ``torchrun`` started, or in the only one.
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``; by default a GPU if there is one. Under
@@ -83,10 +95,8 @@ def join(device: str | None = None) -> World:
         raise ValueError(f"the device {name!r} cannot be used: {error}") from error
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    return World(int(os.environ.get("RANK", "0")), size, chosen)
-
-
-def leave(world: World) -> None:
-    """End the group of processes."""
-    if world.size > 1:
-        distributed.destroy_process_group()
+    try:
+        yield World(int(os.environ.get("RANK", "0")), size, chosen)
+    finally:
+        if size > 1:
+            distributed.destroy_process_group()

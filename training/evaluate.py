@@ -9,9 +9,8 @@ of the class is compared between them.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shelly_local.errors import ShellyError
+from shelly_local.files import write_whole
 from shelly_local.vision.alignment import align
 from shelly_local.vision.classifier import EmotionClassifier
 from shelly_local.vision.model import DESCRIPTION_FILE, EmotionModel
 
 from . import fer2013
-from .landmarks import align_all, find, plausible
+from .landmarks import find, plausible
 from .metrics import Scores, score
-from .photos import (
-    by_group,
-    classify_photos,
-    find_photos,
-    pairs,
-    read_groups,
-    score_outcomes,
-)
+from .options import Command, exit_code
+from .photos import by_group, classify_photos, find_photos, pairs, read_groups, score_outcomes
 
 #: Names of the parts in the table.
 TITLES = {
@@ -48,7 +41,7 @@ TITLES = {
 def crops_of(
     faces: fer2013.Faces, classifier: EmotionClassifier
 ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-    """The 48x48 faces as the model wants them, uint8 (N, side, side).
+    """The 48x48 faces as the model wants them, of the same shape.
 
     A model trained on aligned faces gets them aligned by the detector, as it gets photos;
     where no face is found, and for other models, the picture stays as it was cropped.
@@ -59,7 +52,7 @@ def crops_of(
     """
     model = classifier.model
     settings = model.description.get("training", {}).get("settings", {})
-    crops: NDArray[np.uint8] = align_all(faces.images, None, model.size)[:, 0].numpy().copy()
+    crops = faces.images.copy()
     if settings.get("alignment") != "landmarks":
         return crops, {}
     found = 0
@@ -128,9 +121,7 @@ def record(results: dict[str, dict[str, Any]], file: Path, part: str) -> None:
         title = name if name == "photos" else f"{name}_{part}"
         description["metrics"][title] = {key: values[key] for key in names if key in values}
     text = json.dumps(_rounded(description), indent=2, ensure_ascii=False) + "\n"
-    partial = file.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)
+    write_whole(file, text.encode())
 
 
 def _rounded(value: Any) -> Any:
@@ -156,75 +147,53 @@ def draw(results: dict[str, dict[str, Any]], folder: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table and write the JSON file."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.evaluate",
-        description="Score a model on FER2013's private part and on photos.",
-        epilog="example:\n"
-        "  python -m training.evaluate --fer2013 data/fer2013 --photos data/london",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled model")
-    parser.add_argument("--fer2013", type=Path, metavar="DIR", help="folder of FER2013 and FER+")
-    parser.add_argument(
-        "--part",
-        choices=("public", "private"),
-        default="private",
-        help="part of FER2013; choose by public, report private (default)",
-    )
-    parser.add_argument("--photos", type=Path, metavar="TREE", help="a folder of photos per class")
-    parser.add_argument(
-        "--groups",
-        type=Path,
-        metavar="CSV",
-        help="groups of the people in the photos: file name without suffix, then groups",
-    )
-    parser.add_argument(
-        "--plots", type=Path, metavar="DIR", help="draw confusion matrix and reliability diagram"
-    )
-    parser.add_argument(
-        "--record",
-        action="store_true",
-        help="write the figures into the description of the model, too",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
+    does = "Score a model on FER2013's private part and on photos."
+    parser = Command("evaluate", does, "--fer2013 data/fer2013 --photos data/london")
+    parser.path("--model", "DIR", "default: the bundled model")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+")
+    part = "part of FER2013; choose by public, report private"
+    parser.value("--part", "private", part, choices=("public", "private"))
+    parser.path("--photos", "TREE", "a folder of photos per class")
+    people = "groups of the people in the photos: file name without suffix, then groups"
+    parser.path("--groups", "CSV", people)
+    parser.path("--plots", "DIR", "draw confusion matrix and reliability diagram")
+    parser.flag("--record", "write the figures into the description of the model, too")
+    parser.path("--json", "FILE", "write the results here")
     arguments = parser.parse_args(argv)
     if not arguments.fer2013 and not arguments.photos:
         parser.error("nothing to score: give --fer2013 DIR, --photos TREE or both")
-    results: dict[str, dict[str, Any]] = {}
-    unreadable: list[str] = []
-    try:
+
+    def work() -> int:
+        results: dict[str, dict[str, Any]] = {}
+        unreadable: list[str] = []
         groups = read_groups(arguments.groups) if arguments.groups else {}
         classifier = EmotionClassifier(arguments.model)
         if arguments.fer2013:
             faces = fer2013.load(arguments.fer2013, arguments.part)
             crops, found_share = crops_of(faces, classifier)
             scores = score_fer2013(classifier.model, faces, crops)
-            results.update({part: values.as_dict() for part, values in scores.items()})
+            results.update({part: asdict(values) for part, values in scores.items()})
             results["fer2013"] |= found_share
         if arguments.photos:
             outcomes, unreadable = classify_photos(classifier, find_photos(arguments.photos))
             found = sum(outcome.scores is not None for outcome in outcomes)
-            results["photos"] = score_outcomes(outcomes).as_dict() | {
+            results["photos"] = asdict(score_outcomes(outcomes)) | {
                 "faces_found": found / len(outcomes) if outcomes else 0.0,
                 "paired": pairs(outcomes),
                 "unreadable": unreadable,
             }
             if groups:
                 results["photos"]["groups"] = by_group(outcomes, groups)
-    except (ShellyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped; nothing was written.", file=sys.stderr)
-        return 130
-    print(table(results))
-    if arguments.record:
-        record(results, classifier.model.folder / DESCRIPTION_FILE, arguments.part)
-    if arguments.plots:
-        draw(results, arguments.plots)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return 1 if unreadable else 0
+        print(table(results))
+        if arguments.record:
+            record(results, classifier.model.folder / DESCRIPTION_FILE, arguments.part)
+        if arguments.plots:
+            draw(results, arguments.plots)
+        if arguments.json:
+            write_whole(arguments.json, (json.dumps(results, indent=2) + "\n").encode())
+        return 1 if unreadable else 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,14 @@ from safetensors.torch import load, load_file, save
 from torch import nn
 
 from shelly_local.errors import ModelError, ShellyError
+from shelly_local.files import write_whole
 from shelly_local.results import CLASSES
 from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, FORMAT
 from shelly_local.vision.onnx import bundled_model, load_weights, read_description
 
 from . import networks
-from .half_precision import round_weights, store_half
 from .metrics import Scores
+from .precision import round_weights, store_half
 
 WEIGHTS_FILE = "model.onnx"
 #: The same weights for PyTorch, to train on from: ONNX holds them in another form.
@@ -49,16 +50,11 @@ class ExportError(ShellyError):
     error_id = "export_error"
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def write_description(path: Path, description: dict[str, Any], weights: dict[str, Path]) -> None:
     """Write the JSON description with size and SHA-256 of each weights file."""
     description["weights"] = {
-        name: {"file": file.name, "bytes": file.stat().st_size, "sha256": sha256(file)}
-        for name, file in weights.items()
+        name: {"file": file.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, file, data in ((n, file, file.read_bytes()) for n, file in weights.items())
     }
     path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -105,18 +101,6 @@ def export_onnx(network: nn.Module, file: Path, faces: torch.Tensor) -> float:
     return worst
 
 
-def face_side(folder: Path, description: dict[str, Any]) -> int:
-    """Side of the faces that a model takes, in pixels.
-
-    Raises:
-        ModelError: the description of the model in ``folder`` has none.
-    """
-    sides = [description.get("input", {}).get(side) for side in ("width", "height")]
-    if not isinstance(sides[0], int) or sides[0] != sides[1]:
-        raise ModelError(f"{folder} takes faces of {sides} pixels; training needs square ones.")
-    return sides[0]
-
-
 def load_network(folder: Path | None = None, name: str | None = None) -> nn.Module:
     """The network of a model directory with its weights, to train on from.
 
@@ -125,12 +109,10 @@ def load_network(folder: Path | None = None, name: str | None = None) -> nn.Modu
         name: of the network it must be; any by default.
 
     Raises:
-        ModelError: missing, damaged, another network, not for square faces, or without PyTorch
-            weights.
+        ModelError: missing, damaged, another network, or without PyTorch weights.
     """
     folder = folder or bundled_model(DEFAULT_MODEL)
     description = read_description(folder / DESCRIPTION_FILE)
-    face_side(folder, description)
     try:
         found = description["training"]["settings"]["network"]
         if name not in (None, found):
@@ -153,26 +135,23 @@ def summary(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _packed(network: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
-    """The weights as a safetensors file; written by us, so that it has ordinary permissions."""
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    return save(tensors, metadata)
+def _packed(
+    network: nn.Module, metadata: dict[str, str] | None = None, half: bool = False
+) -> bytes:
+    """The weights as a safetensors file; written by us, so that it has ordinary permissions.
 
-
-def _packed_in_half(network: nn.Module) -> bytes:
-    """The same with convolutions in 16 bits, which loses nothing after ``round_weights``."""
+    With convolutions in 16 bits if ``half``, which loses nothing after ``round_weights``.
+    """
     tensors = {
-        name: tensor.half().contiguous() if tensor.ndim == 4 else tensor.contiguous()
+        name: (tensor.half() if half and tensor.ndim == 4 else tensor).contiguous()
         for name, tensor in network.state_dict().items()
     }
-    return save(tensors)
+    return save(tensors, metadata)
 
 
 def save_network(file: Path, network: nn.Module, *key: object) -> None:
     """Keep the weights of a finished step, with what they were made by; whole or not at all."""
-    partial = file.with_suffix(".partial")
-    partial.write_bytes(_packed(network, {"key": repr(key)}))
-    partial.replace(file)
+    write_whole(file, _packed(network, {"key": repr(key)}))
 
 
 def read_network(file: Path, network: nn.Module, *key: object) -> nn.Module | None:
@@ -256,7 +235,7 @@ def write_model(
             "metrics": metrics,
         }
         torch_weights = partial / TORCH_WEIGHTS_FILE
-        torch_weights.write_bytes(_packed_in_half(network))
+        torch_weights.write_bytes(_packed(network, half=True))
         files = {"emotion": weights, "torch": torch_weights}
         write_description(partial / DESCRIPTION_FILE, description, files)
         for file in files.values():

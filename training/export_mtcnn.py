@@ -10,7 +10,6 @@ checked against the original ones in torch on random input.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from importlib.metadata import distribution
 from pathlib import Path
@@ -22,8 +21,9 @@ import torch
 from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 from torch import nn
 
-from .export import write_description
+from .export import ExportError, write_description
 from .mtcnn_graph import MEAN, SCALE, Streamlined
+from .options import Command, exit_code
 
 LICENCE_FILE = "LICENSE.md"
 #: Largest difference between torch and ONNX Runtime that rounding explains.
@@ -87,40 +87,39 @@ def check(network: nn.Module, file: Path, side: int) -> None:
         for want, got in zip(wanted, answers, strict=True):
             worst = float(np.abs(want.numpy() - got).max())
             if worst > TOLERANCE:
-                raise SystemExit(f"{file.name}: {worst:.2g} off for input {tuple(pictures.shape)}")
+                raise ExportError(f"{file.name}: {worst:.2g} off for input {tuple(pictures.shape)}")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Export the three networks, their licence and their description."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export_mtcnn",
-        description="Export MTCNN from facenet-pytorch 2.5.3 to ONNX.",
-        epilog="example: python -m training.export_mtcnn --out models/mtcnn",
-    )
-    parser.add_argument("--out", type=Path, default=Path("models/mtcnn"), metavar="DIR",
-                        help="where the three files go (default: %(default)s)")  # fmt: skip
+    does = "Export MTCNN from facenet-pytorch 2.5.3 to ONNX."
+    parser = Command("export_mtcnn", does, "--out models/mtcnn")
+    parser.value("--out", Path("models/mtcnn"), "where the three files go", metavar="DIR")
     out: Path = parser.parse_args(argv).out
-    out.mkdir(parents=True, exist_ok=True)
-    files = {name: export(name, out) for name in NETWORKS}
-    package = distribution("facenet-pytorch")
-    licence = next(f for f in package.files or [] if f.name.startswith("LICENSE"))
-    shutil.copyfile(str(package.locate_file(licence)), out / LICENCE_FILE)
-    write_description(
-        out / "mtcnn.json",
-        {
-            "format": 1,
-            "name": "mtcnn",
-            "source": f"facenet-pytorch {package.version}, facenet_pytorch/data/*.pt",
-            "paper": "Zhang et al. 2016, Joint Face Detection and Alignment Using Multitask "
-            "Cascaded Convolutional Networks, doi:10.1109/LSP.2016.2603342",
-            "licence": f"MIT, see {LICENCE_FILE}",
-            "command": "python -m training.export_mtcnn --out models/mtcnn",
-        },
-        files,
-    )
-    for file in files.values():
-        print(f"{file}  {file.stat().st_size:,} bytes")
-    return 0
+
+    def work() -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        files = {name: export(name, out) for name in NETWORKS}
+        package = distribution("facenet-pytorch")
+        licence = next(f for f in package.files or [] if f.name.startswith("LICENSE"))
+        shutil.copyfile(str(package.locate_file(licence)), out / LICENCE_FILE)
+        write_description(
+            out / "mtcnn.json",
+            {
+                "format": 1,
+                "name": "mtcnn",
+                "source": f"facenet-pytorch {package.version}, facenet_pytorch/data/*.pt",
+                "paper": "Zhang et al. 2016, Joint Face Detection and Alignment Using Multitask "
+                "Cascaded Convolutional Networks, doi:10.1109/LSP.2016.2603342",
+                "licence": f"MIT, see {LICENCE_FILE}",
+                "command": "python -m training.export_mtcnn --out models/mtcnn",
+            },
+            files,
+        )
+        for file in files.values():
+            print(f"{file}  {file.stat().st_size:,} bytes")
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

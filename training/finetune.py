@@ -2,6 +2,7 @@
 
 Head first, with the features as they are, then all layers at a lower rate. Batch norm keeps
 its statistics from pretraining: a few hundred faces of a few people are no better source.
+Reads top to bottom: ``load`` a network and the faces, ``fit`` it, ``finish`` with the best epoch.
 """
 
 from __future__ import annotations
@@ -71,7 +72,6 @@ class FitSettings:
 #: 0.012 with a warm-up ends at 94 and 96 %, 0.02 without one at 94 and 79 %, 0.03 with one at
 #: 84 % (first half).
 TYPICAL_WEIGHT = 0.012
-MODES = ("all", "head", "scratch")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -93,53 +93,55 @@ class Samples:
 
 @dataclass
 class Fit:
-    """A fitted network.
+    """A network that is being fitted, or has been.
 
     Attributes:
-        model: at the epoch with the least validation loss.
-        history: one row an epoch: ``epoch``, ``loss``, ``validation_loss``,
-            ``validation_accuracy``.
-        best_epoch: the epoch of ``model``; 0 is the state before the first.
+        settings: all that decides the weights.
+        world: this process among all.
+        state: the network, as its ``average`` that of the best epoch so far, and one row of
+            history an epoch: ``epoch``, ``loss``, ``validation_loss``, ``validation_accuracy``;
+            epoch 0 is the state before the first.
+        validation: faces of other people, for stopping.
+        images, labels: uint8 (N, 1, side, side) and int64 (N,), what is learnt from.
+        weights: of the classes, (7,), on the device in the precision of the fit.
+        head_epochs: epochs in which only the last layer learns.
+        total: the most epochs there can be.
     """
 
-    model: nn.Module
-    history: list[dict[str, float]]
-    best_epoch: int
+    settings: FitSettings
+    world: World
+    state: TrainingState
+    validation: Samples
+    images: Tensor
+    labels: Tensor
+    weights: Tensor
+    head_epochs: int
+    total: int
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The row of the least validation loss."""
+        return min(self.state.history, key=lambda row: row["validation_loss"])
 
 
-def fit(
-    start: nn.Module,
-    train: Samples,
-    validation: Samples,
-    settings: FitSettings,
-    world: World,
-    *,
-    checkpoint: Path | None = None,
-    report: Callable[[dict[str, float], int], None] | None = None,
+def load(
+    start: nn.Module, train: Samples, validation: Samples, settings: FitSettings, world: World
 ) -> Fit:
-    """Fit a copy of ``start``.
+    """A copy of a network to fit, with an optimiser.
 
     Args:
         start: the network to begin with; it is not changed.
         train: faces to learn from.
         validation: faces of other people, for stopping.
         settings: see ``FitSettings``.
-        world: this process among all, from ``distributed.join``.
-        checkpoint: file that makes the run resumable; removed when it is done.
-        report: called with each row of the history and the most epochs there can be.
+        world: this process among all, from ``distributed.joined``.
 
     Raises:
-        TrainingError: no faces, an unknown mode or precision, or a loss that is no number.
+        TrainingError: no faces.
     """
     if not len(train) or not len(validation):
         raise TrainingError(
             f"{len(train)} faces to learn from and {len(validation)} to validate: need both."
-        )
-    if settings.mode not in MODES:
-        raise TrainingError(f"unknown mode {settings.mode!r}; choose from {', '.join(MODES)}")
-    if settings.precision not in PRECISIONS:
-        raise TrainingError(
-            f"unknown precision {settings.precision!r}; choose from {', '.join(PRECISIONS)}"
         )
     torch.manual_seed(settings.seed)
     dtype = PRECISIONS[settings.precision]
@@ -150,50 +152,60 @@ def fit(
     total = head_epochs + (0 if settings.mode == "head" else settings.epochs)
     optimiser = torch.optim.AdamW(_groups(model), weight_decay=settings.weight_decay)
     state = TrainingState(model, copy.deepcopy(model), optimiser, [])
-    tag = {"settings": repr(settings), "train": len(train), "world": world.size}
+    weights = _class_weights(train.labels, settings.balance).to(world.device, dtype)
+    images, labels = torch.from_numpy(train.images).unsqueeze(1), torch.from_numpy(train.labels)
+    return Fit(settings, world, state, validation, images, labels, weights, head_epochs, total)
+
+
+def fit(
+    run: Fit,
+    *,
+    checkpoint: Path | None = None,
+    report: Callable[[dict[str, float], int], None] | None = None,
+) -> None:
+    """Train until the validation people no longer gain, or to the last epoch.
+
+    Args:
+        run: from ``load``; its state is changed.
+        checkpoint: file that makes the run resumable; removed when it is done.
+        report: called with each row of the history and the most epochs there can be.
+
+    Raises:
+        TrainingError: a loss that is no number.
+    """
+    settings, world, state = run.settings, run.world, run.state
+    tag = {"settings": repr(settings), "train": len(run.labels), "world": world.size}
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(checkpoint, state, tag)
-    weights = _class_weights(train.labels, settings.balance).to(world.device, dtype)
-    images = torch.from_numpy(train.images).unsqueeze(1)
-    labels = torch.from_numpy(train.labels)
     if not state.history:
-        state.history.append(_row(0, math.nan, model, validation, world))
-    best = min(state.history, key=lambda row: row["validation_loss"])
-    for epoch in range(len(state.history), total + 1):
-        if epoch - best["epoch"] > settings.patience and epoch > head_epochs + 1:
+        state.history.append(_row(0, math.nan, run))
+    for epoch in range(len(state.history), run.total + 1):
+        if epoch - run.best["epoch"] > settings.patience and epoch > run.head_epochs + 1:
             break
-        only_head = epoch <= head_epochs
-        model.requires_grad_(not only_head)
-        _head(model).requires_grad_(True)
-        model.train(settings.mode == "scratch")
-        loss = _epoch(state, images, labels, weights, settings, world, epoch, head_epochs, total)
-        row = _row(epoch, loss, model, validation, world)
+        state.model.requires_grad_(epoch > run.head_epochs)
+        state.model.get_submodule("head").requires_grad_(True)
+        state.model.train(settings.mode == "scratch")
+        row = _row(epoch, _epoch(run, epoch), run)
         state.history.append(row)
-        if row["validation_loss"] < best["validation_loss"]:
-            best = row
-            state.average.load_state_dict(model.state_dict())  # here: the best so far
+        if run.best is row:
+            state.average.load_state_dict(state.model.state_dict())  # here: the best so far
         if checkpoint is not None and world.is_main:
             save_checkpoint(checkpoint, state, tag)
         world.wait()
         if report is not None and world.is_main:
-            report(row, total)
+            report(row, run.total)
     if checkpoint is not None and world.is_main:
         checkpoint.unlink(missing_ok=True)
-    return Fit(state.average.eval().float().cpu(), state.history, int(best["epoch"]))
 
 
-def _epoch(
-    state: TrainingState,
-    images: Tensor,
-    labels: Tensor,
-    weights: Tensor,
-    settings: FitSettings,
-    world: World,
-    epoch: int,
-    head_epochs: int,
-    total: int,
-) -> float:
+def finish(run: Fit) -> nn.Module:
+    """The network of the best epoch, in float32 on the CPU."""
+    return run.state.average.eval().float().cpu()
+
+
+def _epoch(run: Fit, epoch: int) -> float:
     """One pass over the training faces; returns the weighted mean loss over all processes."""
+    settings, world, labels, weights = run.settings, run.world, run.labels, run.weights
     # Seeded by the epoch: a resumed run, and each process, sees the same order.
     generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
     order = torch.randperm(len(labels), generator=generator)
@@ -201,48 +213,48 @@ def _epoch(
     losses, counts = weights.new_zeros(()), weights.new_zeros(())
     mixed = world.device.type == "cuda" and weights.dtype == torch.float32
     for step, batch in enumerate(batches):
-        done = epoch - 1 + step / len(batches)
-        if epoch <= head_epochs:
-            rate = settings.head_rate
-        else:
-            part = (done - head_epochs) / max(total - head_epochs, 1)
-            rate = settings.rate * 0.5 * (1 + math.cos(math.pi * part))
-            if settings.mode != "scratch" and settings.warmup_epochs > 0:
-                passed = done - head_epochs + 1 / len(batches)
-                rate *= min(passed / settings.warmup_epochs, 1.0)
-        if settings.mode == "scratch":
-            rate *= 10  # random weights have farther to go
-        for group in state.optimiser.param_groups:
+        rate = _rate(run, epoch - 1 + step / len(batches), 1 / len(batches))
+        for group in run.state.optimiser.param_groups:
             group["lr"] = rate * group["step"]
         # The whole batch is changed at random, then shared out: as one process would do.
-        inputs = world.share(augment(images[batch].float(), generator))
+        inputs = world.share(augment(run.images[batch].float(), generator))
         inputs = inputs.to(world.device, weights.dtype)
         wanted = world.share(labels[batch]).to(world.device)
         with torch.autocast(world.device.type, enabled=mixed):
-            logits, _ = state.model(inputs)
+            logits, _ = run.state.model(inputs)
         each = F.cross_entropy(logits.to(weights.dtype), wanted, reduction="none") * weights[wanted]
         mass = weights[labels[batch].to(world.device)].sum()
         # Gradients are averaged over the processes; times their number gives the sum.
         loss = each.sum() / mass * world.size
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(f"the loss is {value} in epoch {epoch}; lower the rate.")
-        state.optimiser.zero_grad(set_to_none=True)
+        if not math.isfinite(float(loss.detach())):
+            raise TrainingError(f"the loss is {float(loss)} in epoch {epoch}; lower the rate.")
+        run.state.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        world.average_gradients(state.model)
-        state.optimiser.step()
+        world.average_gradients(run.state.model)
+        run.state.optimiser.step()
         losses += world.total(each.detach().sum())
         counts += mass
     return float(losses / counts)
 
 
-def _row(
-    epoch: int, loss: float, model: nn.Module, validation: Samples, world: World
-) -> dict[str, float]:
-    logits = torch.from_numpy(
-        networks.predict(model, torch.from_numpy(validation.images).unsqueeze(1))
-    )
-    labels = torch.from_numpy(validation.labels)
+def _rate(run: Fit, done: float, step: float) -> float:
+    """The rate after so many epochs, in steps of so much of one."""
+    settings, passed = run.settings, done - run.head_epochs
+    if passed < 0:
+        return settings.head_rate
+    part = passed / max(run.total - run.head_epochs, 1)
+    rate = settings.rate * 0.5 * (1 + math.cos(math.pi * part))
+    if settings.mode == "scratch":
+        return rate * 10  # random weights have farther to go
+    if settings.warmup_epochs > 0:
+        rate *= min((passed + step) / settings.warmup_epochs, 1.0)
+    return rate
+
+
+def _row(epoch: int, loss: float, run: Fit) -> dict[str, float]:
+    images = torch.from_numpy(run.validation.images).unsqueeze(1)
+    logits = torch.from_numpy(networks.predict(run.state.model, images))
+    labels = torch.from_numpy(run.validation.labels)
     return {
         "epoch": epoch,
         "loss": loss,
@@ -272,11 +284,6 @@ def _class_weights(labels: NDArray[np.int64], balance: float) -> Tensor:
     counts = torch.from_numpy(np.bincount(labels, minlength=len(CLASSES))).float()
     weights = torch.where(counts > 0, counts.clamp(min=1).pow(-balance), torch.zeros(()))
     return weights * counts.sum() / (weights * counts).sum()
-
-
-def _head(model: nn.Module) -> nn.Module:
-    head: nn.Module = model.get_submodule("head")
-    return head
 
 
 def _reset(module: nn.Module) -> None:

@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shelly_local.errors import DataError, ShellyError
-from shelly_local.results import Face
 from shelly_local.vision.alignment import similarity_transform
-from shelly_local.vision.classifier import EmotionClassifier, aligned_crops, find_faces
+from shelly_local.vision.classifier import EmotionClassifier, find_faces
 from shelly_local.vision.images import decode
 
 from .dataset import Frame, Index, Take
@@ -44,18 +43,18 @@ CENTRAL_PART = (1 / 3, 2 / 3)
 MIN_ONSET_FRAMES = 10
 
 
-def first_shelly(take: Take) -> Frames:
+def first_shelly(take: Take, *_: object) -> Frames:
     """The frame that the first Shelly took, ``int(n / 2) + 1``; the last one of short takes."""
     count = len(take.frames)
     return (take.frames[min(count // 2 + 1, count - 1)],)
 
 
-def middle(take: Take) -> Frames:
+def middle(take: Take, *_: object) -> Frames:
     """The frame in the middle."""
     return (take.frames[len(take.frames) // 2],)
 
 
-def around_apex(take: Take, k: int = DEFAULT_K) -> Frames:
+def around_apex(take: Take, k: int = DEFAULT_K, *_: object) -> Frames:
     """``k`` evenly spaced frames of the central part; fewer of a short take."""
     if k == 1:
         return middle(take)
@@ -64,7 +63,7 @@ def around_apex(take: Take, k: int = DEFAULT_K) -> Frames:
     return tuple(take.frames[position] for position in np.unique(positions))
 
 
-def apex(take: Take, distance: Distance, k: int = DEFAULT_K) -> Frames:
+def apex(take: Take, k: int, distance: Distance | None) -> Frames:
     """The frame whose face is farthest from the first one's, with those around it.
 
     Recordings begin with a neutral face; where the first frame shows none, the next that
@@ -73,9 +72,11 @@ def apex(take: Take, distance: Distance, k: int = DEFAULT_K) -> Frames:
 
     Args:
         take: the recording.
-        distance: such as ``distance_by_landmarks`` makes.
         k: how many frames, with the apex in their middle where the take reaches as far.
+        distance: such as ``distance_by_landmarks`` makes.
     """
+    if distance is None:
+        raise ValueError("the rule 'apex' needs a distance, such as distance_by_landmarks makes")
     frames = take.frames
     centre = len(frames) // 2
     if take.emotion != "neutral":
@@ -87,7 +88,7 @@ def apex(take: Take, distance: Distance, k: int = DEFAULT_K) -> Frames:
     return frames[begin : begin + k]
 
 
-def every(take: Take) -> Frames:
+def every(take: Take, *_: object) -> Frames:
     """All frames."""
     return take.frames
 
@@ -107,22 +108,12 @@ class Rule:
     needs_distance: bool = False
 
 
-def _apex(take: Take, k: int, distance: Distance | None) -> Frames:
-    if distance is None:
-        raise ValueError("the rule 'apex' needs a distance, such as distance_by_landmarks makes")
-    return apex(take, distance, k)
-
-
 RULES: dict[str, Rule] = {
-    "first-shelly": Rule(
-        lambda take, k, distance: first_shelly(take), "one frame, just behind the middle"
-    ),
-    "middle": Rule(lambda take, k, distance: middle(take), "the frame in the middle"),
-    "around-apex": Rule(
-        lambda take, k, distance: around_apex(take, k), "k frames, spread over the middle third"
-    ),
-    "apex": Rule(_apex, "the face farthest from the first one, and k frames around it", True),
-    "all": Rule(lambda take, k, distance: every(take), "every frame"),
+    "first-shelly": Rule(first_shelly, "one frame, just behind the middle"),
+    "middle": Rule(middle, "the frame in the middle"),
+    "around-apex": Rule(around_apex, "k frames, spread over the middle third"),
+    "apex": Rule(apex, "the face farthest from the first one, and k frames around it", True),
+    "all": Rule(every, "every frame"),
 }
 
 
@@ -202,62 +193,28 @@ def distance_by_landmarks(classifier: EmotionClassifier) -> Distance:
     """
     template = classifier.model.template
     eyes = float(np.linalg.norm(template[1] - template[0]))
+    reader = Reader()
+    known: dict[Frame, Floats | None] = {}
 
-    def aligned(pixels: NDArray[np.uint8], face: Face) -> Floats:
-        points = np.array(face.landmarks, dtype=np.float64)
-        to_template = similarity_transform(points, template)
-        points[:] = (points @ to_template[:, :2].T + to_template[:, 2]) / eyes
-        return points
+    def aligned(frame: Frame) -> Floats | None:
+        with suppress(ShellyError):
+            _, faces = find_faces(classifier.detector, reader.read(frame))
+            if faces:
+                points = np.array(faces[0].landmarks, dtype=np.float64)
+                to_template = similarity_transform(points, template)
+                return np.asarray((points @ to_template[:, :2].T + to_template[:, 2]) / eyes)
+        return None
 
-    return _Distance(classifier, aligned, lambda a, b: np.sqrt(((a - b) ** 2).sum(1).mean()))
+    def distance(first: Frame, second: Frame) -> float | None:
+        for frame in (first, second):
+            if frame not in known:
+                known[frame] = aligned(frame)
+        a, b = known[first], known[second]
+        if a is None or b is None:
+            return None
+        return float(np.sqrt(((a - b) ** 2).sum(1).mean()))
 
-
-def distance_by_embedding(classifier: EmotionClassifier) -> Distance:
-    """How different two faces look to the model.
-
-    Returns:
-        One minus the cosine of the angle between the embeddings, 0 to 2. Each frame is looked
-        at once, as in ``distance_by_landmarks``.
-    """
-    model = classifier.model
-
-    def embedded(pixels: NDArray[np.uint8], face: Face) -> Floats:
-        crops = aligned_crops(pixels, [face], size=model.size, template=model.template)
-        embedding: Floats = model.predict(crops).embedding[0].astype(np.float64)
-        embedding /= max(float(np.linalg.norm(embedding)), 1e-12)
-        return embedding
-
-    return _Distance(classifier, embedded, lambda a, b: max(1.0 - float(a @ b), 0.0))
-
-
-class _Distance:
-    """Compares what describes the largest faces of two frames, computed once for each."""
-
-    def __init__(
-        self,
-        classifier: EmotionClassifier,
-        describe: Callable[[NDArray[np.uint8], Face], Floats],
-        compare: Callable[[Floats, Floats], float],
-    ) -> None:
-        self._detector = classifier.detector
-        self._describe = describe
-        self._compare = compare
-        self._known: dict[Frame, Floats | None] = {}
-        self._reader = Reader()
-
-    def __call__(self, first: Frame, second: Frame) -> float | None:
-        a, b = self._features(first), self._features(second)
-        return None if a is None or b is None else float(self._compare(a, b))
-
-    def _features(self, frame: Frame) -> Floats | None:
-        if frame not in self._known:
-            found = None
-            with suppress(ShellyError):
-                photo, faces = find_faces(self._detector, self._reader.read(frame))
-                if faces:
-                    found = self._describe(photo.pixels, faces[0])
-            self._known[frame] = found
-        return self._known[frame]
+    return distance
 
 
 class Reader:
@@ -305,6 +262,11 @@ _READ_ERRORS = (
 )  # fmt: skip
 
 
+def place(frame: Frame) -> Path:
+    """Where a frame lies, for messages."""
+    return frame.path if frame.member is None else frame.path / frame.member
+
+
 def without_undecodable(takes: Iterable[Take], left_out: Counter[str]) -> list[Take]:
     """The takes without the frames that cannot be decoded, which are named on standard error.
 
@@ -331,8 +293,7 @@ def without_undecodable(takes: Iterable[Take], left_out: Counter[str]) -> list[T
         finally:
             pool.shutdown(cancel_futures=True)
     for frame, text in bad.items():
-        place = frame.path if frame.member is None else frame.path / frame.member
-        print(f"{place}: {text}", file=sys.stderr)
+        print(f"{place(frame)}: {text}", file=sys.stderr)
     kept = []
     for take in takes:
         remaining = tuple(frame for frame in take.frames if frame not in bad)

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from shelly_local.files import replacing
 from shelly_local.vision.alignment import similarity_transform
 from shelly_local.vision.detector import Detector, FaceDetector, identity_of
 
@@ -75,9 +76,8 @@ def find_all(images: NDArray[np.uint8], cache: Path) -> NDArray[np.float32]:
             bar.update(len(part))
         bar.close()
     found = np.concatenate(landmarks)
-    partial = file.with_suffix(".partial.npy")
-    np.save(partial, found)
-    partial.replace(file)
+    with replacing(file) as partial, partial.open("wb") as stream:
+        np.save(stream, found)
     return found
 
 
@@ -120,23 +120,20 @@ def plausible(landmarks: NDArray[np.float32], template: ArrayLike) -> bool:
     return bool(1 / MAX_SCALE < scale < MAX_SCALE and degrees < MAX_DEGREES and moved < MAX_SHIFT)
 
 
-def align_all(images: NDArray[np.uint8], matrices: Tensor | None, side: int = SIDE) -> Tensor:
-    """Crops without any change at random, uint8 (N, 1, side, side).
+def align_all(images: NDArray[np.uint8], matrices: Tensor | None) -> Tensor:
+    """Crops without any change at random, uint8 (N, 1, 48, 48).
 
     Args:
         images: uint8 (N, 48, 48).
         matrices: from ``alignments``; None shows the whole pictures.
-        side: of a crop, in pixels.
     """
     if matrices is None:
-        if side == SIDE:
-            return torch.from_numpy(images).unsqueeze(1)
-        matrices = torch.eye(2, 3).expand(len(images), 2, 3)
+        return torch.from_numpy(images).unsqueeze(1)
     crops = []
     for start in range(0, len(images), 1024):
         batch = torch.from_numpy(images[start : start + 1024]).unsqueeze(1).float()
         grid = torch.nn.functional.affine_grid(
-            matrices[start : start + 1024], [len(batch), 1, side, side], align_corners=False
+            matrices[start : start + 1024], [len(batch), 1, SIDE, SIDE], align_corners=False
         )
         crop = torch.nn.functional.grid_sample(
             batch, grid, padding_mode="border", align_corners=False

@@ -9,19 +9,16 @@ the mean position measured here.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shelly_local.errors import ShellyError
+from shelly_local.errors import DataError
 from shelly_local.vision.detector import FaceDetector
 
 from . import fer2013
 from .landmarks import find
+from .options import Command, exit_code
 
 NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 #: Which landmark each one becomes in the mirror.
@@ -55,30 +52,24 @@ def symmetrical(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print mean and deviation of the landmarks."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.measure_template",
-        description="Mean landmarks of FER2013 faces.",
-        epilog="example: python -m training.measure_template --fer2013 data/fer2013 --count 500",
-    )
-    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--count", type=int, default=2000,
-                        help="pictures of the training part (default: %(default)s)")  # fmt: skip
+    does = "Mean landmarks of FER2013 faces."
+    parser = Command("measure_template", does, "--fer2013 data/fer2013 --count 500")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+", required=True)
+    parser.value("--count", 2000, "pictures of the training part")
     arguments = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         images = fer2013.load(arguments.fer2013, "train").images
-    except ShellyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    chosen = np.random.default_rng(0).permutation(len(images))[: arguments.count]
-    landmarks = measure(images[chosen], FaceDetector())
-    if not len(landmarks):
-        print("error: no face was found in these pictures", file=sys.stderr)
-        return 1
-    print(f"faces found in {len(landmarks)} of {len(chosen)} pictures; units of the side:")
-    middles, deviations = symmetrical(landmarks), landmarks.std(axis=0)
-    for name, (x, y), (x_deviation, y_deviation) in zip(NAMES, middles, deviations, strict=True):
-        print(f"{name:18}  x {x:.4f} ± {x_deviation:.4f}   y {y:.4f} ± {y_deviation:.4f}")
-    return 0
+        chosen = np.random.default_rng(0).permutation(len(images))[: arguments.count]
+        landmarks = measure(images[chosen], FaceDetector())
+        if not len(landmarks):
+            raise DataError("no face was found in these pictures")
+        print(f"faces found in {len(landmarks)} of {len(chosen)} pictures; units of the side:")
+        middles, deviations = symmetrical(landmarks), landmarks.std(axis=0)
+        for name, (x, y), (dx, dy) in zip(NAMES, middles, deviations, strict=True):
+            print(f"{name:18}  x {x:.4f} ± {dx:.4f}   y {y:.4f} ± {dy:.4f}")
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,10 +45,6 @@ class Scores:
     def macro_f1(self) -> float:
         """Mean of the classes' F1, classes without a face left out."""
         return float(np.mean(list(self.f1.values()))) if self.f1 else 0.0
-
-    def as_dict(self) -> dict[str, object]:
-        """Ready for JSON."""
-        return asdict(self)
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

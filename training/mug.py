@@ -27,18 +27,16 @@ results of a test are too good.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from shelly_local.batch.inputs import PICTURE_SUFFIXES
-from shelly_local.errors import DataError, ShellyError
-from shelly_local.files import replacing
+from shelly_local.errors import DataError
+from shelly_local.files import write_whole
 from shelly_local.results import CLASSES
 
 from .dataset import Frame, Index, Take, as_dict, make_index, summary
@@ -61,6 +59,7 @@ from .mug_names import (
     subject_in,
     subject_of_root,
 )
+from .options import Command, exit_code
 
 #: The 52 people whose recordings are distributed, as listed in ``preprocess_MUG.py`` of
 #: nihaomiao/CVPR23_LFDM: Ni et al. 2023, "Conditional Image-to-Video Generation with Latent
@@ -316,32 +315,21 @@ def _nothing(roots: Sequence[Path], left_out: Counter[str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print what a folder holds."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.mug",
-        description="Show what a copy of MUG, a tree of class folders or training zips hold.",
-        epilog="example:\n  python -m training.mug data/mug --suffixes nsg,end --json index.json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("root", type=Path, nargs="+", metavar="DIR", help="folder, or zips")
+    does = "Show what a copy of MUG, a tree of class folders or training zips hold."
+    parser = Command("mug", does, "data/mug --suffixes nsg,end --json index.json")
+    parser.path("root", "DIR", "folder, or zips", nargs="+")
     parser.add_argument("--suffixes", type=parse_suffixes, metavar="LIST", **SUFFIXES_OPTION)
-    parser.add_argument(
-        "--check", action="store_true", help="decode every picture; leave out those that fail"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.flag("--check", "decode every picture; leave out those that fail")
+    parser.path("--json", "FILE", "write the numbers here")
     arguments = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         found = index(arguments.root, suffixes=arguments.suffixes, check=arguments.check)
         if arguments.json:
-            with replacing(arguments.json) as file:
-                file.write_text(json.dumps(as_dict(found), indent=2) + "\n", encoding="utf-8")
-    except (ShellyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
-    print(summary(found))
-    return 0
+            write_whole(arguments.json, (json.dumps(as_dict(found), indent=2) + "\n").encode())
+        print(summary(found))
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

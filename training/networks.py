@@ -16,7 +16,6 @@ from torch.nn import functional
 from shelly_local.results import CLASSES
 
 from . import face_resnet
-from .efficientnet import EMBEDDING, EfficientNetLite0
 
 #: Whether the answer for a face is the mean over it and its mirror image, in training's evaluation
 #: and in use: 0.3 points more right answers, and the same one for a selfie however it is mirrored.
@@ -114,30 +113,6 @@ class ExpressionNet(nn.Module):
         return self.head(self.dropout(embedding)), embedding
 
 
-def _small() -> nn.Module:
-    """0.3 million parameters: for tests and quick trials."""
-    return ExpressionNet((32, 64, 128), (1, 1, 1), stem=16, dropout=0.1)
-
-
-def _medium() -> nn.Module:
-    """2.5 million parameters, 55 million multiply-adds: half the size at a point less."""
-    return ExpressionNet((40, 80, 160, 320), (1, 2, 2, 1), stem=24, dropout=0.3)
-
-
-def _large() -> nn.Module:
-    """5.0 million parameters, 190 million multiply-adds: what ships.
-
-    Wide where pictures are 24 and 12 pixels high, the sides at which expressions show, and
-    one block at 3 pixels, where parameters are many and pixels few.
-    """
-    return ExpressionNet((64, 128, 256, 384), (1, 2, 2, 1), stem=32, dropout=0.3)
-
-
-def _resnet18() -> nn.Module:
-    """11 million parameters, the widths of ResNet-18: a teacher, too slow to ship."""
-    return ExpressionNet((64, 128, 256, 512), (2, 2, 2, 2), stem=64, dropout=0.3)
-
-
 class BackboneNet(nn.Module):
     """A network for colour pictures of everyday things, put to work on grey faces.
 
@@ -167,38 +142,29 @@ class BackboneNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """As ``ExpressionNet.forward``."""
-        large = functional.interpolate(
-            self.standardise(pictures),
-            size=(self.side, self.side),
-            mode="bilinear",
-            align_corners=False,
-        )
+        size = (self.side, self.side)
+        large = functional.interpolate(self.standardise(pictures), size, mode="bilinear")
         embedding = self.backbone(large.expand(-1, self.colours, -1, -1))
         return self.head(self.dropout(embedding)), embedding
 
 
-def _efficientnet_lite0() -> nn.Module:
-    return BackboneNet(EfficientNetLite0(), EMBEDDING)
-
-
-def _face_resnet() -> nn.Module:
-    """4.4 million parameters, 180 million multiply-adds: no better than ``large`` after all.
-
-    At 112 pixels a face is about as large as where dlib's network learnt them: 150 pixels with
-    more around them.
-    """
-    return BackboneNet(
-        face_resnet.FaceResNet(), face_resnet.EMBEDDING, side=112, dropout=0.3, colours=1
-    )
-
-
+#: Networks of this project by name, with random weights.
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "small": _small,
-    "medium": _medium,
-    "large": _large,
-    "resnet18": _resnet18,
-    "efficientnet_lite0": _efficientnet_lite0,
-    "face_resnet": _face_resnet,
+    # 0.3 million parameters: for tests and quick trials.
+    "small": lambda: ExpressionNet((32, 64, 128), (1, 1, 1), stem=16, dropout=0.1),
+    # 2.5 million parameters, 55 million multiply-adds: half the size at a point less.
+    "medium": lambda: ExpressionNet((40, 80, 160, 320), (1, 2, 2, 1), stem=24, dropout=0.3),
+    # 5.0 million parameters, 190 million multiply-adds: what ships. Wide where pictures are 24 and
+    # 12 pixels high, the sides at which expressions show, and one block at 3 pixels, where
+    # parameters are many and pixels few.
+    "large": lambda: ExpressionNet((64, 128, 256, 384), (1, 2, 2, 1), stem=32, dropout=0.3),
+    # 11 million parameters, the widths of ResNet-18: a teacher, too slow to ship.
+    "resnet18": lambda: ExpressionNet((64, 128, 256, 512), (2, 2, 2, 2), stem=64, dropout=0.3),
+    # 4.4 million parameters, 180 million multiply-adds: a teacher, no better than "large". At 112
+    # pixels a face is about as large as where dlib's network learnt them.
+    "face_resnet": lambda: BackboneNet(
+        face_resnet.FaceResNet(), face_resnet.EMBEDDING, side=112, dropout=0.3, colours=1
+    ),
 }
 #: Any classification network of torchvision goes by this and its name there.
 TORCHVISION = "torchvision/"

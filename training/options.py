@@ -1,23 +1,23 @@
-"""The command line of ``training.pretrain``: every field of its settings is an option."""
+"""How the commands of this package end, and the command line of ``training.pretrain``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
+
+from shelly_local.errors import ShellyError
 
 from .settings import Settings
 
 ALLOWED = {"alignment": ("landmarks", "none"), "precision": ("auto", "bfloat16", "float32")}
-#: Side of a face, in pixels, that is left with one pixel after the networks' halvings.
-LEAST_SIDE = 16
 EXAMPLES = """\
-examples:
   python -m training.pretrain --fer2013 data/fer2013 --model models/emotion
   python -m training.pretrain --fer2013 data/fer2013 --network torchvision/mobilenet_v3_small
                               --init default          ImageNet weights, downloaded
-  python -m training.pretrain --fer2013 data/fer2013 --network efficientnet_lite0
-                              --init FILE.pth         the same from a file
   python -m training.pretrain --fer2013 data/fer2013 --network face_resnet
                               --init MANIFEST.json    dlib's face recognition
   python -m training.pretrain --fer2013 data/fer2013 --network small
@@ -29,75 +29,108 @@ Ctrl-C stops after the last finished epoch; the same command goes on from there.
 """
 
 
+def exit_code(work: Callable[[], int | None], stopped: str = "Nothing was written.") -> int:
+    """Do the work of a command; what goes wrong becomes one line and an exit code.
+
+    Args:
+        work: returns the exit code, None for 0.
+        stopped: what to say about a run that Ctrl-C has stopped.
+
+    Returns:
+        That of the work, 1 after an error, 130 after Ctrl-C.
+    """
+    try:
+        return work() or 0
+    except (ShellyError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nStopped. {stopped}", file=sys.stderr)
+        return 130
+
+
+class Command(argparse.ArgumentParser):
+    """The command line of ``python -m training.NAME``.
+
+    Args:
+        name: of the module.
+        does: what the command does.
+        examples: command lines, such as ``"--data MUG"``, or a whole text.
+    """
+
+    def __init__(self, name: str, does: str, *examples: str) -> None:
+        program = f"python -m training.{name}"
+        lines = [text if "\n" in text else f"  {program} {text}" for text in examples]
+        super().__init__(
+            prog=program,
+            description=does,
+            epilog="\n".join(["examples:", *lines]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def path(self, name: str, metavar: str, text: str, **more: Any) -> None:
+        """An option whose value is a file or a folder."""
+        self.add_argument(name, type=Path, metavar=metavar, help=text, **more)
+
+    def value(self, name: str, default: Any, text: str, **more: Any) -> None:
+        """An option with a default, which the help text tells."""
+        shown = "none" if default == "" else default
+        text = f"{text} (default: {shown})".replace("%", "%%")
+        kind = type(default) if isinstance(default, (int, float, str)) else Path
+        self.add_argument(name, type=kind, default=default, help=text, **more)
+
+    def flag(self, name: str, text: str) -> None:
+        """An option without a value."""
+        self.add_argument(name, action="store_true", help=text.replace("%", "%%"))
+
+    def device(self) -> None:
+        """The option that says where to compute."""
+        self.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+
+    def settings(self, kind: type[Any], allowed: Mapping[str, Sequence[str]]) -> None:
+        """An option for every field of a dataclass that comes from ``settings.setting``.
+
+        Args:
+            kind: the dataclass.
+            allowed: the values that some of the fields may have.
+        """
+        for field in fields(kind):
+            if "help" in field.metadata:
+                choices = allowed.get(field.name)
+                metavar = None if choices else type(field.default).__name__.upper()
+                name, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
+                self.value(name, field.default, text, choices=choices, metavar=metavar)
+
+
 def parse(argv: list[str] | None, settings: type[Settings]) -> argparse.Namespace:
-    """Read the command line.
+    """Read the command line of ``training.pretrain``: every field of its settings is an option.
 
     Raises:
         SystemExit: by argparse, with a message, for wrong usage.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m training.pretrain",
-        description="Train the default model on FER2013 with the FER+ votes.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    does = "Train the default model on FER2013 with the FER+ votes."
+    parser = Command("pretrain", does, EXAMPLES)
+    held = "folder with fer2013.csv and fer2013new.csv, or the .npz files"
+    parser.path("--fer2013", "DIR", held, required=True)
+    parser.value("--out", Path("runs/pretrain"), "checkpoints and curves", metavar="DIR")
+    parser.path("--model", "DIR", "where the finished model goes (default: OUT/model)")
+    parser.device()
+    parser.flag(
+        "--compile", "a fifth faster after a minute's start, where a C++ compiler is installed"
     )
-    parser.add_argument(
-        "--fer2013",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder with fer2013.csv and fer2013new.csv, or the .npz files",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/pretrain"),
-        metavar="DIR",
-        help="checkpoints and curves (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        metavar="DIR",
-        help="where the finished model goes (default: OUT/model)",
-    )
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="a fifth faster after a minute's start, where a C++ compiler is installed",
-    )
-    parser.add_argument(
-        "--stop-after",
-        type=int,
-        metavar="N",
-        help="end after N epochs of the schedule all the same, such as for another round",
-    )
-    for field in fields(settings):
-        option = "--" + field.name.replace("_", "-")
-        default = "none" if field.default == "" else field.default
-        text = f"{field.metadata['help']} (default: {default})"
-        parser.add_argument(
-            option,
-            type=type(field.default),
-            default=field.default,
-            metavar=type(field.default).__name__.upper(),
-            help=text.replace("%", "%%"),
-        )
+    ends = "end after N epochs of the schedule all the same, such as for another round"
+    parser.add_argument("--stop-after", type=int, metavar="N", help=ends)
+    parser.settings(settings, ALLOWED)
     arguments = parser.parse_args(argv)
-    for name, allowed in ALLOWED.items():
-        value = getattr(arguments, name)
-        if value not in allowed:
-            parser.error(f"unknown {name} {value!r}; choose from {', '.join(allowed)}")
     shares = [field.name for field in fields(settings) if field.name.endswith("_share")]
     for name in (*shares, "label_smoothing"):
         value = getattr(arguments, name)
         if not 0 <= value <= 1:
             parser.error(f"--{name.replace('_', '-')} must lie in 0..1, got {value}")
-    for name, least in (("epochs", 1), ("stop_after", 1), ("side", LEAST_SIDE)):
+    for name in ("epochs", "stop_after"):
         value = getattr(arguments, name)
-        if value is not None and value < least:
-            parser.error(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     return arguments
 
 

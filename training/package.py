@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from shelly_local.errors import DataError, ShellyError
+from shelly_local.errors import DataError
 from shelly_local.files import replacing
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
@@ -34,6 +33,7 @@ from .dataset import Index
 from .frames import DEFAULT_K, RULES, Choice, Reader, choose, distance_by_landmarks
 from .mug import index
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
+from .options import Command, exit_code
 from .splits import TEST_SHARE, holdout
 
 #: Pictures per zip.
@@ -65,17 +65,6 @@ class Picture:
     choice: Choice
     name: str
     size: int
-
-
-def draw_test_subjects(found: Index, share: float, seed: int) -> tuple[str, ...]:
-    """People to test on, as the protocol ``holdout`` draws them; nobody if the share is 0.
-
-    Raises:
-        DataError: the share is outside 0..1, or there is one person only.
-    """
-    if share == 0:
-        return ()
-    return holdout(found, test_share=share, seed=seed, classes=()).test
 
 
 def find_subjects(names: Sequence[str], subjects: Sequence[str]) -> tuple[str, ...]:
@@ -238,10 +227,12 @@ def package(arguments: argparse.Namespace) -> str:
     if present and not arguments.force:
         raise DataError(f"{out} already holds {', '.join(present)}; --force replaces them.")
     found = index(arguments.data, suffixes=arguments.suffixes)
+    test: tuple[str, ...] = ()
     if arguments.test_subjects is not None:
         test = find_subjects(arguments.test_subjects, found.subjects)
-    else:
-        test = draw_test_subjects(found, arguments.test_share, arguments.seed)
+    elif arguments.test_share != 0:
+        share, seed = arguments.test_share, arguments.seed
+        test = holdout(found, test_share=share, seed=seed, classes=()).test
     people = [name for name in found.subjects if name not in test]
     training = Index(tuple(take for take in found.takes if take.subject not in test), {})
     for emotion in sorted(found.per_emotion().keys() - training.per_emotion().keys()):
@@ -273,49 +264,29 @@ def package(arguments: argparse.Namespace) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Write the zips."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.package",
-        description="Write one training zip per emotion within the limits of IBM's Visual "
-        "Recognition, of people who are not tested on.",
-        epilog="example:\n  python -m training.package --data data/mug --out zips --seed 1",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    does = (
+        "Write one training zip per emotion within the limits of IBM's Visual Recognition, of "
+        "people who are not tested on."
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="MUG, or pictures")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder of the zips")
-    people = parser.add_mutually_exclusive_group()
-    people.add_argument("--test-subjects", nargs="+", metavar="ID", help="people to leave out")
-    people.add_argument(
-        "--test-share",
-        type=float,
-        default=TEST_SHARE,
-        metavar="SHARE",
-        help=f"share of the people to leave out, at random; 0 for none; default: {TEST_SHARE}",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="for what is random; default: 0")
-    parser.add_argument(
-        "--frames",
-        choices=list(RULES),
-        default="first-shelly",
-        help="; ".join(f"{name}: {rule.description}" for name, rule in RULES.items())
-        + "; default: first-shelly",
-    )
-    parser.add_argument(
-        "-k", type=int, default=DEFAULT_K, help=f"frames per take; default: {DEFAULT_K}"
-    )
+    parser = Command("package", does, "--data data/mug --out zips --seed 1")
+    parser.path("--data", "DIR", "MUG, or pictures", required=True)
+    parser.path("--out", "OUT", "folder of the zips", required=True)
+    people = "people to leave out, instead of a share at random"
+    parser.add_argument("--test-subjects", nargs="+", metavar="ID", help=people)
+    share = f"share of the people to leave out; 0 for none (default: {TEST_SHARE})"
+    parser.add_argument("--test-share", type=float, metavar="SHARE", help=share)
+    parser.value("--seed", 0, "for what is random")
+    rules = "; ".join(f"{name}: {rule.description}" for name, rule in RULES.items())
+    parser.value("--frames", "first-shelly", rules, choices=list(RULES))
+    parser.value("-k", DEFAULT_K, "frames per take")
     parser.add_argument("--suffixes", type=parse_suffixes, metavar="LIST", **SUFFIXES_OPTION)
-    parser.add_argument("--force", action="store_true", help="replace zips that are there")
+    parser.flag("--force", "replace zips that are there")
     arguments = parser.parse_args(argv)
+    if arguments.test_subjects is not None and arguments.test_share is not None:
+        parser.error("--test-subjects and --test-share exclude each other")
     if arguments.k < 1:
         parser.error(f"-k must be at least 1, got {arguments.k}")
-    try:
-        print(package(arguments))
-    except (ShellyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped; nothing was written.", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(lambda: print(package(arguments)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,17 +67,13 @@ def reliability_diagram(bins: Sequence[dict[str, Any]], ece: float, title: str, 
     plt.close(figure)
 
 
-def learning_curves(history: Path, file: Path) -> None:
+def learning_curves(rows: Sequence[dict[str, float]], file: Path) -> None:
     """Draw loss and public accuracy per epoch.
 
     Args:
-        history: ``history.csv`` of a training run.
+        rows: the history of a training run.
         file: PNG to write.
     """
-    with history.open(newline="", encoding="utf-8") as stream:
-        rows = [
-            {name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)
-        ]
     epochs = [row["epoch"] for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     left.plot(epochs, [row["loss"] for row in rows])

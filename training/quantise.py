@@ -9,7 +9,6 @@ the PyTorch weights, so that a model that is in 8 bits already can be compared, 
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 import tempfile
@@ -31,19 +30,13 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from shelly_local.errors import ShellyError
 from shelly_local.vision.model import DEFAULT_MODEL, DESCRIPTION_FILE, EmotionModel
 from shelly_local.vision.onnx import bundled_model, read_description, start_session
 
 from . import fer2013
-from .export import (
-    CHECKED_FACES,
-    WEIGHTS_FILE,
-    export_onnx,
-    load_network,
-    write_description,
-)
+from .export import CHECKED_FACES, WEIGHTS_FILE, export_onnx, load_network, write_description
 from .landmarks import align_all, alignments, find_all
+from .options import Command, exit_code
 
 #: Share of an activation's values, in percent, that 8 bits must hold; rarer ones are cut off, so
 #: that the others have finer steps. Half the contrast of a face of FER2013's public part then moves
@@ -117,7 +110,7 @@ def crops_for(model: EmotionModel, images: NDArray[np.uint8], cache: Path) -> ND
     matrices = None
     if settings.get("alignment") == "landmarks":
         matrices = alignments(find_all(images, cache), model.template)
-    crops: NDArray[np.uint8] = align_all(images, matrices, model.size)[:, 0].numpy()
+    crops: NDArray[np.uint8] = align_all(images, matrices)[:, 0].numpy()
     return crops
 
 
@@ -185,63 +178,66 @@ def write(folder: Path, weights: Path, notes: dict[str, Any]) -> None:
     partial.replace(folder / DESCRIPTION_FILE)
 
 
+def compare(folder: Path, data: Path, wanted: bool) -> int:
+    """Print size, right answers and time of a model in float and in 8 bits.
+
+    Args:
+        folder: model directory.
+        data: FER2013 and FER+; see ``training/fer2013.py``.
+        wanted: put the 8-bit version in the place of the other, if it pays.
+
+    Returns:
+        The exit code: 1 if it was wanted and does not pay.
+    """
+    model = EmotionModel(folder)
+    public, train = fer2013.load(data, "public"), fer2013.load(data, "train")
+    chosen = np.random.default_rng(0).permutation(len(train.images))[:CALIBRATION_FACES]
+    truth, valid = public.majority()
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        partial = Path(temporary)
+        files = {"float": partial / "float.onnx", "8-bit": partial / WEIGHTS_FILE}
+        crops = crops_for(model, public.images[valid], partial)
+        export_onnx(
+            load_network(folder), files["float"], torch.from_numpy(crops[:CHECKED_FACES, None])
+        )
+        quantise(files["float"], crops_for(model, train.images[chosen], partial), files["8-bit"])
+        sessions = {name: open_session(file) for name, file in files.items()}
+        times = milliseconds(sessions, model.size, model.mirror)
+        right = {
+            name: accuracy(each, crops, truth[valid], model.mirror)
+            for name, each in sessions.items()
+        }
+        for name, file in files.items():
+            print(
+                f"{name:6} {file.stat().st_size / 1e6:5.1f} MB   public FER+ "
+                f"{right[name]:.2%}   {times[name]:.2f} ms"
+            )
+        if not wanted:
+            return 0
+        if times["8-bit"] >= times["float"] or right["float"] - right["8-bit"] >= MOST_LOST:
+            print("error: 8 bits do not pay here; nothing was written.", file=sys.stderr)
+            return 1
+        difference = largest_difference(sessions["float"], sessions["8-bit"], crops[:CHECKED_FACES])
+        notes = {"bits": 8, "largest_difference_in_8_bits": round(difference, 4)}
+        write(folder, files["8-bit"], notes)
+        print(f"8-bit weights are in {folder}.")
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print size, accuracy and time of both versions; write the 8-bit one if asked to."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.quantise",
-        description="Compare a model with its 8-bit version.",
-        epilog="example: python -m training.quantise --fer2013 data/fer2013 --model runs/a/model",
+    does = "Compare a model with its 8-bit version."
+    parser = Command("quantise", does, "--fer2013 data/fer2013 --model runs/a/model")
+    parser.path("--fer2013", "DIR", "folder of FER2013 and FER+", required=True)
+    parser.path("--model", "DIR", "default: the bundled model")
+    parser.flag(
+        "--write",
+        "replace the model's ONNX weights by 8-bit ones, if these are faster and cost less than "
+        f"{100 * MOST_LOST:g} % of right answers",
     )
-    parser.add_argument("--fer2013", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the bundled model")
-    parser.add_argument(
-        "--write", action="store_true",
-        help="replace the model's ONNX weights by 8-bit ones, if these are faster and cost "
-        f"less than {100 * MOST_LOST:g} %% of right answers",
-    )  # fmt: skip
     arguments = parser.parse_args(argv)
     folder: Path = arguments.model or bundled_model(DEFAULT_MODEL)
-    try:
-        model = EmotionModel(folder)
-        public = fer2013.load(arguments.fer2013, "public")
-        train = fer2013.load(arguments.fer2013, "train")
-        chosen = np.random.default_rng(0).permutation(len(train.images))[:CALIBRATION_FACES]
-        truth, valid = public.majority()
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-            partial = Path(temporary)
-            files = {"float": partial / "float.onnx", "8-bit": partial / WEIGHTS_FILE}
-            crops = crops_for(model, public.images[valid], partial)
-            faces = torch.from_numpy(crops[:CHECKED_FACES, None])
-            export_onnx(load_network(folder), files["float"], faces)
-            quantise(
-                files["float"], crops_for(model, train.images[chosen], partial), files["8-bit"]
-            )
-            sessions = {name: open_session(file) for name, file in files.items()}
-            times = milliseconds(sessions, model.size, model.mirror)
-            right = {
-                name: accuracy(each, crops, truth[valid], model.mirror)
-                for name, each in sessions.items()
-            }
-            for name, file in files.items():
-                print(
-                    f"{name:6} {file.stat().st_size / 1e6:5.1f} MB   public FER+ "
-                    f"{right[name]:.2%}   {times[name]:.2f} ms"
-                )
-            if not arguments.write:
-                return 0
-            if times["8-bit"] >= times["float"] or right["float"] - right["8-bit"] >= MOST_LOST:
-                print("error: 8 bits do not pay here; nothing was written.", file=sys.stderr)
-                return 1
-            difference = largest_difference(
-                sessions["float"], sessions["8-bit"], crops[:CHECKED_FACES]
-            )
-            notes = {"bits": 8, "largest_difference_in_8_bits": round(difference, 4)}
-            write(folder, files["8-bit"], notes)
-            print(f"8-bit weights are in {folder}.")
-    except (ShellyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: compare(folder, arguments.fer2013, arguments.write))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shelly_local.files import write_whole
 from shelly_local.results import CLASSES
 
 from . import plots
@@ -44,14 +45,6 @@ class TakeAnswer:
     probabilities: dict[str, NDArray[np.float64] | None]
     frame: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        values = {
-            view: None if p is None else [round(float(v), 5) for v in p]
-            for view, p in self.probabilities.items()
-        }
-        return {"take": self.take.key, "frame": self.frame, "probabilities": values}
-
 
 def score_view(answers: Sequence[TakeAnswer], view: str) -> Scores:
     """Scores over takes; a take without a face in this view is wrong."""
@@ -69,14 +62,8 @@ def score_view(answers: Sequence[TakeAnswer], view: str) -> Scores:
 
 def right(answers: Sequence[TakeAnswer], view: str) -> list[bool]:
     """Whether each take was answered rightly."""
-    result = []
-    for answer in answers:
-        probabilities = answer.probabilities[view]
-        result.append(
-            probabilities is not None
-            and CLASSES[int(probabilities.argmax())] == answer.take.emotion
-        )
-    return result
+    found = [(answer.probabilities[view], answer.take.emotion) for answer in answers]
+    return [p is not None and CLASSES[int(p.argmax())] == emotion for p, emotion in found]
 
 
 def fold_entry(name: str, answers: Sequence[TakeAnswer]) -> dict[str, Any]:
@@ -100,7 +87,7 @@ def summary(answers: Sequence[TakeAnswer]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for view in VIEWS:
         scores = score_view(answers, view)
-        result[view] = scores.as_dict() | {
+        result[view] = asdict(scores) | {
             "macro_f1": scores.macro_f1,
             "accuracy_ci95": interval_by_subject(right(answers, view), subjects),
         }
@@ -270,6 +257,4 @@ def write(report: dict[str, Any], folder: Path) -> None:
         ("report.md", markdown(report)),
         ("report.json", json.dumps(report, indent=2, allow_nan=False) + "\n"),
     ):
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        write_whole(folder / name, text.encode())

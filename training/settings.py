@@ -18,7 +18,7 @@ class Settings:
     network: str = setting(
         "large",
         "small (for trials), medium, large (the most accurate that answers within 6 ms), resnet18 "
-        "(a teacher), efficientnet_lite0, face_resnet, or torchvision/NAME",
+        "(a teacher), face_resnet, or torchvision/NAME",
     )
     init: str = setting(
         "random",
@@ -64,11 +64,6 @@ class Settings:
         '"landmarks" aligns each face as photos are in use; "none" takes it as it was cropped, for '
         "comparison",
     )
-    side: int = setting(
-        48,
-        "of an aligned face, in pixels, as FER2013's; 64 takes 1.8 times as long and answers no "
-        "better, a teacher may be larger",
-    )
     zoom: float = setting(
         1.08,
         "how much larger faces are than FER2013 frames them: less hair and wall, more of the face",
@@ -83,14 +78,8 @@ class Settings:
         "share of pictures changed at random in every way, the others are only mirrored; a half in "
         "a last round suits what the model meets (He et al. 2019)",
     )
-    mixed_share: float = setting(
-        0.0,
-        "share of the pictures that are blended with another one, and their targets with its "
-        "(mixup); a half gave a point of mean recall and no more right answers",
-    )
     label_share: float = setting(
-        0.0,
-        "share of the 2013 label mixed into the votes: 1 trains on the labels of 2013 alone",
+        0.0, "share of the 2013 label mixed into the votes: 1 trains on the labels of 2013 alone"
     )
     rare_label_share: float = setting(
         0.2,

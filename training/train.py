@@ -10,7 +10,6 @@ the same command is given again. Several GPUs or machines: start it through ``to
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -19,19 +18,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from shelly_local.errors import DataError, ShellyError
+from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from shelly_local.vision.classifier import EmotionClassifier
 from shelly_local.vision.model import EmotionModel
 
-from . import distributed, export, frames, mug, networks, report, splits
+from . import export, finetune, frames, mug, networks, report, splits
 from .answers import Faces, answer_takes, choose, cut_out, thinned
 from .checkpoints import write_history
 from .dataset import Frame, Index, Take, summary
-from .distributed import World
-from .finetune import MODES, PRECISIONS, FitSettings, Samples, fit
+from .distributed import World, joined
+from .finetune import PRECISIONS, FitSettings, Samples
 from .metrics import fit_temperature
 from .mug_names import SUFFIXES_OPTION, parse_suffixes
+from .options import Command, exit_code
 from .progress import describe_run, estimate, print_epoch, say
 from .report import TakeAnswer
 
@@ -167,20 +167,14 @@ def fit_split(
         if fitted is not None:
             say(world, f"  taken from {done}")
             return fitted, calibrate(fitted, part["validation"])
-    result = fit(
-        network,
-        part["train"],
-        part["validation"],
-        settings,
-        world,
-        checkpoint=out / f"{split.name}.checkpoint.pt",
-        report=print_epoch,
-    )
+    fitting = finetune.load(network, part["train"], part["validation"], settings, world)
+    finetune.fit(fitting, checkpoint=out / f"{split.name}.checkpoint.pt", report=print_epoch)
+    fitted = finetune.finish(fitting)
     if world.is_main:
-        write_history(out / f"{split.name}.csv", result.history)
-        export.save_network(done, result.model, settings, split)
+        write_history(out / f"{split.name}.csv", fitting.state.history)
+        export.save_network(done, fitted, settings, split)
     world.wait()
-    return result.model, calibrate(result.model, part["validation"])
+    return fitted, calibrate(fitted, part["validation"])
 
 
 def calibrate(model: nn.Module, validation: Samples) -> float:
@@ -191,81 +185,54 @@ def calibrate(model: nn.Module, validation: Samples) -> float:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line; every field of ``FitSettings`` is an option."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train",
-        description=__doc__,
-        epilog="examples:\n"
-        "  python -m training.train --data MUG --out runs/mug\n"
-        "  python -m training.train --data MUG --out runs/lfdm --protocol lfdm\n"
-        "  python -m training.train --data MUG --out runs/h --protocol holdout "
-        "--test-subjects 001 002\n"
-        "  torchrun --nproc-per-node 2 -m training.train --data MUG --out runs/mug",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Command(
+        "train",
+        "Fine-tune the default model on MUG, or any labelled pictures of people, and report.",
+        "--data MUG --out runs/mug",
+        "--data MUG --out runs/lfdm --protocol lfdm",
+        "--data MUG --out runs/h --protocol holdout --test-subjects 001 002",
+        "  torchrun --nproc-per-node 2 -m training.train --data MUG --out runs/mug\n",
     )
-    add = parser.add_argument
-    add(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="MUG's folder, a folder of pictures per class, or training zips",
+    held = "MUG's folder, a folder of pictures per class, or training zips"
+    parser.path("--data", "DIR", held, required=True)
+    parser.path("--out", "DIR", "report, model and checkpoints", required=True)
+    parser.path("--start", "DIR", "model to start from (default: the bundled one)")
+    parser.value(
+        "--protocol",
+        "kfold",
+        "who is tested on: kfold, everybody once; lfdm, the split of the literature; holdout, "
+        "the people you name or a share",
+        choices=PROTOCOLS,
     )
-    add("--out", type=Path, required=True, metavar="DIR", help="report, model and checkpoints")
-    add("--start", type=Path, metavar="DIR", help="model to start from (default: the bundled one)")
-    add("--protocol", choices=PROTOCOLS, default="kfold",
-        help="who is tested on: kfold, everybody once; lfdm, the split of the literature; holdout, "
-        "the people you name or a share (default: %(default)s)")  # fmt: skip
-    add("--folds", type=int, default=5, help="of kfold (default: %(default)s)")
-    add("--test-subjects", nargs="+", metavar="ID", help="people to test on, for holdout")
-    add(
-        "--test-share",
-        type=float,
-        default=0.25,
-        help="share of the people to test on, for holdout (default: %(default)s)",
-    )
-    add(
-        "--frames",
-        choices=sorted(frames.RULES),
-        default="around-apex",
-        help="which frames of a take (default: %(default)s)",
-    )
-    add("-k", type=int, default=5, help="frames of a take to learn from (default: %(default)s)")
-    add(
-        "--onsets",
-        type=int,
-        default=1,
-        metavar="N",
-        help="first frames of other takes to learn as neutral; 0 for none (default: %(default)s)",
-    )
-    add(
+    parser.value("--folds", 5, "of kfold")
+    tested = "people to test on, for holdout"
+    parser.add_argument("--test-subjects", nargs="+", metavar="ID", help=tested)
+    parser.value("--test-share", splits.TEST_SHARE, "share of the people to test on, for holdout")
+    rules = sorted(frames.RULES)
+    parser.value("--frames", "around-apex", "which frames of a take", choices=rules)
+    parser.value("-k", frames.DEFAULT_K, "frames of a take to learn from")
+    onsets = "first frames of other takes to learn as neutral; 0 for none"
+    parser.value("--onsets", 1, onsets, metavar="N")
+    parser.value(
         "--whole-take",
-        type=int,
-        default=16,
+        16,
+        "frames that stand for a whole take, spread evenly; 0 for every one, which costs most of "
+        "the time",
         metavar="N",
-        help="frames that stand for a whole take, spread evenly; 0 for every one, which costs "
-        "most of the time (default: %(default)s)",
     )
-    add("--suffixes", type=parse_suffixes, metavar="A,B", **SUFFIXES_OPTION)
-    add("--cache", type=Path, metavar="DIR", help="crops of faces (default: OUT/crops)")
-    add("--workers", type=int, help="processes that cut out faces (default: one per core)")
-    add("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    add(
-        "--from-scratch",
-        dest="mode",
-        action="store_const",
-        const="scratch",
-        default="all",
-        help="begin with random weights, for comparison",
+    parser.add_argument("--suffixes", type=parse_suffixes, metavar="A,B", **SUFFIXES_OPTION)
+    parser.path("--cache", "DIR", "crops of faces (default: OUT/crops)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that cut out faces (default: one per core)"
     )
-    add("--freeze", dest="mode", action="store_const", const="head",
-        help="train the last layer only, for comparison")  # fmt: skip
-    for field in fields(FitSettings):
-        if field.name != "mode":
-            choices = tuple(PRECISIONS) if field.name == "precision" else None
-            add("--" + field.name.replace("_", "-"), type=type(field.default), choices=choices,
-                default=field.default, metavar=None if choices else
-                type(field.default).__name__.upper(),
-                help=f"{field.metadata['help']} (default: {field.default})")  # fmt: skip
+    parser.device()
+    parser.set_defaults(mode="all")
+    for name, mode, text in (
+        ("--from-scratch", "scratch", "begin with random weights, for comparison"),
+        ("--freeze", "head", "train the last layer only, for comparison"),
+    ):
+        parser.add_argument(name, dest="mode", action="store_const", const=mode, help=text)
+    parser.settings(FitSettings, {"precision": tuple(PRECISIONS)})
     arguments = parser.parse_args(argv)
     if arguments.k < 1:
         parser.error(f"-k must be at least 1, not {arguments.k}")
@@ -280,23 +247,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run, and turn failures into one line and an exit code."""
     arguments = parse_arguments(argv)
     settings = FitSettings(**{f.name: getattr(arguments, f.name) for f in fields(FitSettings)})
-    assert settings.mode in MODES
-    try:
-        world = distributed.join(arguments.device)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    try:
-        run(arguments, settings, world)
-    except (ShellyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        return 130
-    finally:
-        distributed.leave(world)
-    return 0
+
+    def work() -> None:
+        with joined(arguments.device) as world:
+            run(arguments, settings, world)
+
+    return exit_code(work, "The same command goes on from here.")
 
 
 if __name__ == "__main__":

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.classifier import EmotionClassifier
-from training.crops import NO_FACE, UNREADABLE, CropFraming, Crops, extract
+from training import crops as crops_module
+from training.crops import NO_FACE, UNREADABLE, Crops, extract
 from training.dataset import Frame
+
+
+@dataclass(frozen=True)
+class CropFraming:
+    """A framing without a model."""
+
+    size: int
+    template: NDArray[np.float64] = field(default_factory=FER2013_TEMPLATE.copy)
+
 
 FRAMING = CropFraming(48)
 
@@ -58,14 +69,6 @@ def assert_equal(one: Crops, other: Crops) -> None:
 
 def shards(cache: Path) -> list[Path]:
     return sorted(cache.glob("crops-*/*.npz"))
-
-
-def tell_tale(frame: Frame) -> Frame:
-    """Overwrite a file without any trace in its size and time: reading it would show."""
-    status = frame.path.stat()
-    frame.path.write_bytes(bytes(status.st_size))
-    os.utime(frame.path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return frame
 
 
 def test_the_model_sees_the_same_crop_as_in_use(
@@ -153,17 +156,16 @@ def own(many: list[Frame], tmp_path: Path) -> list[Frame]:
     return [Frame(Path(shutil.copy2(frame.path, tmp_path / frame.path.name))) for frame in many[:5]]
 
 
-def test_what_is_known_is_not_read_again(own: list[Frame], whole: Crops, tmp_path: Path) -> None:
+def test_what_is_known_is_not_made_again(
+    own: list[Frame], whole: Crops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = tmp_path / "cache"
-    extract(own[:4], cache, model=FRAMING, workers=1)
-    for frame in own[:4]:
-        tell_tale(frame)
-    again = extract(own[::-1], cache, model=FRAMING, workers=1)
-    assert again.found.tolist() == [False, True, True, True, True]
-    assert (again.images[::-1] == whole.images[:5]).all()
-    assert len(shards(cache)) == 2
-    assert_equal(extract(own[::-1], cache, model=FRAMING, workers=1), again)
-    assert len(shards(cache)) == 2
+    assert_equal(extract(own[::-1], cache, model=FRAMING, workers=1),
+                 extract(own[::-1], cache, model=FRAMING, workers=1))  # fmt: skip
+    monkeypatch.setattr(crops_module, "FaceDetector", None)
+    again = extract(own, cache, model=FRAMING, workers=1)
+    assert (again.images == whole.images[:5]).all()
+    assert len(shards(cache)) == 1
 
 
 def test_a_picture_that_moved_keeps_its_crop_and_a_changed_one_gets_another(
@@ -173,7 +175,7 @@ def test_a_picture_that_moved_keeps_its_crop_and_a_changed_one_gets_another(
     extract(own, cache, model=FRAMING, workers=1)
     moved = Frame(own[0].path.rename(tmp_path / "moved.jpg"))
     extract([moved], cache, model=FRAMING, workers=1)
-    assert [len(np.load(shard)["images"]) for shard in shards(cache)].count(0) == 1
+    assert len(shards(cache)) == 1
     own[1].path.write_bytes(own[2].read() + b"longer")
     crops = extract([moved, *own[1:]], cache, model=FRAMING, workers=1)
     assert (crops.images[[0, 1, 2]] == whole.images[[0, 2, 2]]).all()
@@ -198,9 +200,6 @@ def test_a_damaged_shard_is_made_again(
     before = extract(own[:3], cache, model=FRAMING, workers=1)
     shard = shards(cache)[0]
     extract(own[3:], cache, model=FRAMING, workers=1)
-    # Stamps of one shard may name pictures of another.
-    moved = [Frame(frame.path.rename(frame.path.with_suffix(".jpeg"))) for frame in own[:3]]
-    extract(moved, cache, model=FRAMING, workers=1)
     content = bytearray(shard.read_bytes())
     if damage == "cut off":
         del content[len(content) // 2 :]
@@ -211,11 +210,11 @@ def test_a_damaged_shard_is_made_again(
     shard.write_bytes(content)
     if damage == "other arrays":
         np.savez(shard, pictures=np.zeros((3, 32), np.uint8))
-    after = extract(moved, cache, model=FRAMING, workers=1)
+    after = extract(own[:3], cache, model=FRAMING, workers=1)
     assert (after.images == before.images).all()
     assert f"{shard} is damaged" in capsys.readouterr().err
     assert not shard.exists()
-    extract(moved, cache, model=FRAMING, workers=1)
+    extract(own[:3], cache, model=FRAMING, workers=1)
     assert capsys.readouterr().err == ""
 
 
@@ -229,7 +228,3 @@ def test_nothing_is_written_outside_of_the_cache(own: list[Frame], tmp_path: Pat
 def test_wrong_arguments(own: list[Frame], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         extract(own, tmp_path, model=FRAMING, workers=0)
-    with pytest.raises(ValueError, match="at least 8 pixels, got 4"):
-        CropFraming(4)
-    with pytest.raises(ValueError, match=r"five points, got shape \(4, 2\)"):
-        CropFraming(48, FER2013_TEMPLATE[:4])

@@ -8,15 +8,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from shelly_local.errors import DataError
+from shelly_local.vision.classifier import find_faces
 from tests.conftest import ROOT
-from tests.training.test_crops import FRAMING, assert_equal, many, own, shards, whole
+from tests.training.test_crops import FRAMING, CropFraming, assert_equal, many, own, shards, whole
+from training import crops
 from training.crop_cache import CropCache
-from training.crops import CropFraming, Crops, extract
+from training.crops import Crops, extract
 from training.dataset import Frame
 
 __all__ = ["many", "own", "whole"]  # fixtures, for pytest to find
@@ -25,18 +28,21 @@ __all__ = ["many", "own", "whole"]  # fixtures, for pytest to find
 PATIENCE = 120.0
 
 
-class Interrupted(Frame):
-    """A frame at which somebody presses Ctrl-C."""
+def test_an_interrupt_keeps_what_is_done(
+    many: list[Frame], whole: Crops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(20))
 
-    def read(self) -> bytes:
-        raise KeyboardInterrupt
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return find_faces(*arguments)
 
-
-def test_an_interrupt_keeps_what_is_done(many: list[Frame], whole: Crops, tmp_path: Path) -> None:
-    last = Interrupted(many[20].path)
+    monkeypatch.setattr(crops, "find_faces", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        extract([*many[:20], last], tmp_path, model=FRAMING, workers=1)
-    assert len(CropCache(tmp_path, FRAMING).pictures) == 16
+        extract(many, tmp_path, model=FRAMING, workers=1)
+    monkeypatch.undo()
+    assert len(CropCache(tmp_path, FRAMING).crops) == 16
     assert_equal(extract(many, tmp_path, model=FRAMING, workers=1), whole)
 
 
@@ -44,7 +50,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from training import crop_cache
-from training.crops import CropFraming, extract
+from tests.training.test_crops import CropFraming
+from training.crops import extract
 from training.dataset import Frame
 
 crop_cache.SHARD = 8
@@ -91,7 +98,7 @@ def test_a_killed_run_goes_on(many: list[Frame], whole: Crops, tmp_path: Path) -
     assert process.returncode == -signal.SIGKILL
     assert_all_end(process.pid)
     kept = CropCache(cache, FRAMING)
-    assert 8 <= len(kept.pictures) < len(many)
+    assert 8 <= len(kept.crops) < len(many)
     resumed = extract(many, cache, model=FRAMING, workers=1)
     assert_equal(resumed, whole)
     # Nothing was made twice: each picture is in one shard only.
@@ -108,7 +115,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(
     assert process.returncode == -signal.SIGINT
     assert b"KeyboardInterrupt" in told
     assert_all_end(process.pid)
-    assert 8 <= len(CropCache(cache, FRAMING).pictures) < len(many)
+    assert 8 <= len(CropCache(cache, FRAMING).crops) < len(many)
     assert not list(cache.glob("**/*.partial"))
     assert_equal(extract(many, cache, model=FRAMING, workers=1), whole)
 
@@ -116,7 +123,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(
 def test_half_written_shards_of_killed_runs_go(own: list[Frame], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     extract(own[:1], cache, model=FRAMING, workers=1)
-    old, new = (shards(cache)[0].with_name(name) for name in ("old.partial", "new.partial"))
+    old, new = (shards(cache)[0].with_name(name) for name in ("old.part", "new.part"))
     old.write_bytes(b"PK")
     new.write_bytes(b"PK")
     os.utime(old, (0, 0))
@@ -141,7 +148,8 @@ def test_a_disk_that_fills_up(own: list[Frame], tmp_path: Path) -> None:
     """A limit on the size of files stands for the full disk: the write fails half-way."""
     script = (
         "import resource, sys; from pathlib import Path\n"
-        "from training.crops import CropFraming, extract; from training.dataset import Frame\n"
+        "from tests.training.test_crops import CropFraming\n"
+        "from training.crops import extract; from training.dataset import Frame\n"
         "from training.fer2013 import DataError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "frames = [Frame(Path(name)) for name in sys.argv[2:]]\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from training.frames import (
     apex,
     around_apex,
     choose,
-    distance_by_embedding,
     distance_by_landmarks,
     neutral_from_onsets,
 )
@@ -81,16 +79,16 @@ def test_around_apex(count: int, k: int, expected: list[int]) -> None:
     [(20, 1, [20]), (20, 3, [19, 20, 21]), (29, 5, [25, 26, 27, 28, 29]), (1, 4, [0, 1, 2, 3])],
 )
 def test_apex(position: int, k: int, expected: list[int]) -> None:
-    assert numbers(apex(take(30), peak_at(position), k)) == expected
+    assert numbers(apex(take(30), k, peak_at(position))) == expected
 
 
 def test_apex_passes_over_frames_without_a_face() -> None:
-    assert numbers(apex(take(30), peak_at(20, faceless=(0, 1, 20)), 1)) in ([19], [21])
-    assert numbers(apex(take(30), peak_at(20, faceless=tuple(range(30))), 1)) == [15]
+    assert numbers(apex(take(30), 1, peak_at(20, faceless=(0, 1, 20)))) in ([19], [21])
+    assert numbers(apex(take(30), 1, peak_at(20, faceless=tuple(range(30))))) == [15]
 
 
 def test_apex_of_neutral_is_the_middle() -> None:
-    assert numbers(apex(take(30, "neutral"), peak_at(3), 3)) == [14, 15, 16]
+    assert numbers(apex(take(30, "neutral"), 3, peak_at(3))) == [14, 15, 16]
 
 
 def test_every_rule_chooses_from_every_take() -> None:
@@ -129,20 +127,18 @@ def test_neutral_from_onsets() -> None:
         neutral_from_onsets(takes, 0)
 
 
-@pytest.mark.parametrize("make", [distance_by_landmarks, distance_by_embedding])
 def test_distances_of_real_faces(
     classifier: EmotionClassifier,
     neutral_photo: Path,
     smiling_photo: Path,
     no_face_photo: Path,
     tmp_path: Path,
-    make: Callable[[EmotionClassifier], Distance],
 ) -> None:
     neutral, no_face = Frame(neutral_photo), Frame(no_face_photo)
     with zipfile.ZipFile(tmp_path / "happiness.zip", "w") as archive:
         archive.write(smiling_photo, "smiling.jpg")
     smiling = Frame(tmp_path / "happiness.zip", "smiling.jpg")
-    distance = make(classifier)
+    distance = distance_by_landmarks(classifier)
     there, back = distance(neutral, smiling), distance(smiling, neutral)
     assert there is not None
     assert there > 0.01

@@ -10,28 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shelly_local.results import CLASSES
-from shelly_local.vision.alignment import align
-from shelly_local.vision.detector import FaceDetector
 from tests.made_up_faces import PEOPLE
-from tests.made_up_mug import SUBJECTS, Contents, build
+from tests.made_up_mug import Contents, build
 
 SIZE = 160
-QUIRKS = {
-    "Thumbs.db",
-    "dot files",
-    "doubled subject level",
-    "end",
-    "few neutral takes",
-    "gap",
-    "late start",
-    "missing emotion",
-    "mixed",
-    "nsg",
-    "sessions",
-    "truncated frame",
-    "video",
-}
-
 Tree = tuple[Path, Contents]
 
 
@@ -91,37 +73,6 @@ def test_contents_are_what_lies_on_disk(tree: Tree) -> None:
     assert sum(counts["frames"] for counts in contents["per_emotion"].values()) == len(frames)
 
 
-def test_counts_per_emotion(tree: Tree) -> None:
-    counts = tree[1]["per_emotion"]
-    assert list(counts) == list(CLASSES)
-    assert counts["happiness"] == {"subjects": 8, "takes": 16, "frames": 112}
-    # One take each, but two sessions of one of the people.
-    assert counts["neutral"] == {"subjects": 8, "takes": 9, "frames": 63}
-    assert counts["sadness"] == {"subjects": 7, "takes": 14, "frames": 98}
-    # A gap and a truncated frame.
-    assert counts["disgust"]["frames"] == counts["surprise"]["frames"] == 111
-
-
-def test_quirks(tree: Tree) -> None:
-    root, contents = tree
-    quirks = contents["quirks"]
-    assert set(quirks) == QUIRKS
-    assert {path.name for path in (root / "subjects3/007").iterdir()} == {"007"}
-    assert {path.name for path in (root / "subjects3/002").iterdir()} == {"session0", "session1"}
-    assert "002/anger/session1/take000" in contents["frames"]
-    assert quirks["nsg"] == ["subjects3/007/007/fear/take001nsg"]
-    assert quirks["end"] == ["subjects3/007/007/anger/take001end"]
-    assert contents["frames"]["001/disgust/take001"][0] == "img_0161.jpg"
-    assert contents["frames"]["006/disgust/take001"][:2] == ["img_0000.jpg", "img_0002.jpg"]
-    (truncated,) = quirks["truncated frame"]
-    with pytest.raises(OSError, match="truncated"):
-        picture(root / truncated)
-    (missing,) = quirks["missing emotion"]
-    assert not (root / missing).exists()
-    present = set(quirks) - {"missing emotion", "gap"}
-    assert all((root / path).exists() for name in present for path in quirks[name])
-
-
 def test_same_seed_gives_the_same_files(plain: Tree, tmp_path: Path) -> None:
     root, contents = plain
     again = build(tmp_path / "0", subjects=2, takes=2, frames=7, size=96, quirks=False)
@@ -133,70 +84,6 @@ def test_same_seed_gives_the_same_files(plain: Tree, tmp_path: Path) -> None:
         (root / path).read_bytes() == (tmp_path / "1" / path).read_bytes() for path in paths
     )
     assert other["frames"] == contents["frames"]
-
-
-def test_apex_has_a_face_and_stands_out(tree: Tree) -> None:
-    root, contents = tree
-    detector = FaceDetector(threads=1)
-    found, stands_out = [], []
-    for key, apex in contents["apex"].items():
-        folder = root / contents["folders"][key]
-        names = contents["frames"][key]
-        first, strongest, last = (picture(folder / name) for name in (names[0], apex, names[-1]))
-        faces = detector.detect(first)
-        found.append(bool(faces) and len(detector.detect(strongest)) == 1)
-        if faces:
-            crops = [
-                align(frame, faces[0].landmarks, size=48).astype(float)
-                for frame in (first, strongest, last)
-            ]
-            to_apex, to_last = (np.abs(crop - crops[0]).mean() for crop in crops[1:])
-            stands_out.append(to_apex > to_last)
-    assert np.mean(found) >= 0.95
-    assert np.mean(stands_out) >= 0.95
-
-
-def test_people_differ(tree: Tree) -> None:
-    root, contents = tree
-    detector = FaceDetector(threads=1)
-
-    def crop(key: str) -> NDArray[np.float64]:
-        frame = picture(root / contents["folders"][key] / contents["frames"][key][0])
-        face = align(frame, detector.detect(frame)[0].landmarks, size=48).astype(float)
-        return np.asarray((face - face.mean()) / face.std())
-
-    # 001 and 014, 002 and 017 come from the same portraits; they, too, are told apart.
-    takes = {
-        subject: [
-            crop(key)
-            for key in sorted(contents["frames"])
-            if key.startswith(f"{subject}/") and key.split("/")[1] in ("anger", "fear")
-        ]
-        for subject in contents["subjects"]
-    }
-    people = list(takes)
-    right = [
-        min(people, key=lambda who: np.abs(takes[subject][0] - takes[who][-1]).mean()) == subject
-        for subject in people
-    ]
-    assert np.mean(right) >= 0.75
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"subjects": 3},
-        {"subjects": len(SUBJECTS) + 1},
-        {"takes": 0},
-        {"frames": 6},
-        {"size": 63},
-    ],
-)
-def test_arguments_out_of_range(arguments: dict[str, int], tmp_path: Path) -> None:
-    (value,) = arguments.values()
-    with pytest.raises(ValueError, match=str(value)):
-        build(tmp_path, **arguments)  # type: ignore[arg-type]
-    assert not list(tmp_path.iterdir())
 
 
 def test_portraits_are_small_and_credited() -> None:

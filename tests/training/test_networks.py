@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +14,23 @@ from shelly_local.errors import ModelError
 from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.model import EmotionModel
 from training import export, networks
-from training.averaging import update_average
 from training.distillation import teacher_probabilities
-from training.half_precision import round_weights, store_half
-from training.landmarks import align_all
+from training.efficientnet import EMBEDDING, EfficientNetLite0
+from training.precision import round_weights, store_half
+from training.pretrain import update_average
 
 NAMES = (*sorted(networks.NETWORKS), "torchvision/mobilenet_v3_small", "torchvision/resnet18")
 
 
-def faces(count: int = 2, side: int = 48) -> torch.Tensor:
+def faces(count: int = 2) -> torch.Tensor:
     generator = torch.Generator().manual_seed(4)
-    return torch.rand(count, 1, side, side, generator=generator) * 255
+    return torch.rand(count, 1, 48, 48, generator=generator) * 255
 
 
-def write(network: torch.nn.Module, name: str, folder: Path, side: int = 48) -> Path:
+def write(network: torch.nn.Module, name: str, folder: Path) -> Path:
     settings = {"network": name, "alignment": "none"}
     export.write_model(
-        network, folder, faces=faces(side=side).byte(), template=FER2013_TEMPLATE, temperature=1.5,
+        network, folder, faces=faces().byte(), template=FER2013_TEMPLATE, temperature=1.5,
         command="test", settings=settings, metrics={},
     )  # fmt: skip
     return folder
@@ -47,30 +46,37 @@ def test_every_network_answers_seven_logits_and_an_embedding(name: str) -> None:
     assert torch.allclose(network.get_submodule("head")(embedding), logits, atol=1e-5)
 
 
+def test_efficientnet_takes_the_published_weights_and_gives_embeddings() -> None:
+    network = EfficientNetLite0().eval()
+    assert len(network.state_dict()) == 294
+    with torch.no_grad():
+        assert network(torch.zeros(2, 3, 96, 96)).shape == (2, EMBEDDING)
+
+
 def test_weights_to_begin_with_come_from_a_file(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    source = networks.build("efficientnet_lite0").get_submodule("backbone").state_dict()
-    torch.save(source | {"_fc.weight": torch.zeros(1000, 1280)}, tmp_path / "lite.pth")
+    source = networks.build("face_resnet").get_submodule("backbone").state_dict()
+    torch.save(source | {"fc.weight": torch.zeros(1000, 256)}, tmp_path / "faces.pth")
     source = {key: tensor.contiguous() for key, tensor in source.items()}
-    save_file(source, tmp_path / "lite.safetensors")
-    for name in ("lite.pth", "lite.safetensors"):
-        network = networks.build("efficientnet_lite0")
-        taken = networks.load_backbone(network, "efficientnet_lite0", str(tmp_path / name))
-        assert taken == len(source) == 294
+    save_file(source, tmp_path / "faces.safetensors")
+    for name in ("faces.pth", "faces.safetensors"):
+        network = networks.build("face_resnet")
+        taken = networks.load_backbone(network, "face_resnet", str(tmp_path / name))
+        assert taken == len(source)
         loaded = network.get_submodule("backbone").state_dict()
         assert all(torch.equal(loaded[key], source[key]) for key in source)
 
 
 def test_a_wrong_file_to_begin_with_is_named(tmp_path: Path) -> None:
-    network = networks.build("efficientnet_lite0")
+    network = networks.build("face_resnet")
     torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other.pth is not for 'efficientnet_lite0': it lacks"):
-        networks.load_backbone(network, "efficientnet_lite0", str(tmp_path / "other.pth"))
+    with pytest.raises(ValueError, match=r"other.pth is not for 'face_resnet': it lacks"):
+        networks.load_backbone(network, "face_resnet", str(tmp_path / "other.pth"))
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(ValueError, match=r"text.pth is no state dict"):
-        networks.load_backbone(network, "efficientnet_lite0", str(tmp_path / "text.pth"))
+        networks.load_backbone(network, "face_resnet", str(tmp_path / "text.pth"))
     with pytest.raises(ValueError, match="has no default weights; give the path"):
-        networks.load_backbone(network, "efficientnet_lite0", "default")
+        networks.load_backbone(network, "face_resnet", "default")
     with pytest.raises(ValueError, match="'small' begins with random weights"):
         networks.load_backbone(networks.build("small"), "small", "default")
 
@@ -134,28 +140,3 @@ def test_teachers_answer_with_the_crops_they_learnt_from(tmp_path: Path) -> None
     assert 0 < np.abs(answers.numpy() - wanted).max() < 0.02
     with pytest.raises(ModelError):
         teacher_probabilities([(tmp_path / "none", 1.0)], images, others, cpu)
-
-
-def test_a_teacher_gets_faces_of_the_side_it_learnt_from(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    network = networks.build("small").eval()
-    with torch.no_grad():
-        network.get_parameter("head.weight").mul_(30)  # sure of its answers, so that they differ
-    folder = write(network, "small", tmp_path / "teacher", side=64)
-    model = EmotionModel(folder)
-    assert model.size == 64
-    images = faces(4)[:, 0].to(torch.uint8).numpy()
-    enlarged = align_all(images, None, side=64)
-    assert enlarged.shape == (4, 1, 64, 64)
-    assert abs(enlarged.float().mean() - images.mean()) < 2
-    wanted = model.predict(enlarged[:, 0].numpy()).probabilities
-    answers = teacher_probabilities([(folder, 1.0)], images, None, torch.device("cpu"))
-    assert np.abs(answers.numpy() - wanted).max() < 1e-3
-    with torch.no_grad():
-        small = (network(torch.from_numpy(images)[:, None].float())[0] / 1.5).softmax(1)
-    assert np.abs(small.numpy() - wanted).max() > 0.01, "faces of 48 pixels give other answers"
-    description = json.loads((folder / "model.json").read_text())
-    for wrong in ({}, {"width": 64, "height": 48}):
-        (folder / "model.json").write_text(json.dumps(description | {"input": wrong}))
-        with pytest.raises(ModelError, match="training needs square ones"):
-            teacher_probabilities([(folder, 1.0)], images, None, torch.device("cpu"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,14 @@ from shelly_local.results import CLASSES
 from shelly_local.vision.alignment import FER2013_TEMPLATE
 from shelly_local.vision.model import EmotionModel
 from shelly_local.vision.onnx import bundled_model
-from tests import whole_batch_losses
 from tests.conftest import ROOT
-from training import ablation, evaluate, export, fer2013, pretrain, quantise
+from tests.training.made_up_fer2013 import data, options
+from training import ablation, export, fer2013, pretrain, quantise
 from training.data import prepare
-from training.distributed import World
 from training.fer2013 import VOTE_COLUMNS, Faces
+from training.settings import Settings
+
+__all__ = ["data"]  # a fixture, for pytest to find
 
 
 def voted(**votes: int) -> NDArray[np.uint8]:
@@ -44,16 +47,9 @@ def every_class() -> Faces:
     return Faces(np.zeros((8, 48, 48), np.uint8), labels, np.stack(votes))
 
 
-def targets(faces: Faces, **changes: float | torch.Tensor) -> torch.Tensor:
-    settings: dict[str, object] = {
-        "balance": 0.0,
-        "label_share": 0.0,
-        "rare_label_share": 0.0,
-        "smile_label_share": 0.0,
-        "label_smoothing": 0.0,
-    }
-    data = prepare(faces, None, torch.device("cpu"), **(settings | changes))  # type: ignore[arg-type]
-    return data.targets
+def targets(faces: Faces, teachers: torch.Tensor | None = None, **changes: Any) -> torch.Tensor:
+    settings = replace(Settings(balance=0, rare_label_share=0, smile_label_share=0), **changes)
+    return prepare(faces, None, torch.device("cpu"), settings, teachers).targets
 
 
 def test_the_label_of_2013_is_mixed_in_where_it_names_a_rare_class() -> None:
@@ -93,32 +89,6 @@ def test_a_class_without_pictures_is_named() -> None:
         targets(without)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """FER2013's layout: squares of seven brightnesses, which every network can learn."""
-    folder = tmp_path_factory.mktemp("fer2013")
-    generator = np.random.default_rng(5)
-    for part, count in (("train", 280), ("public", 70), ("private", 70)):
-        labels = np.arange(count) % 7
-        images = generator.normal(110, 8, (count, 48, 48))
-        for index, label in enumerate(labels):
-            images[index, 5 * label + 4 : 5 * label + 10, 10:38] += 90
-        votes = np.zeros((count, 10), np.uint8)
-        votes[np.arange(count), np.array(fer2013.CLASS_COLUMNS)[labels]] = 10
-        pictures = images.clip(0, 255).astype(np.uint8)
-        np.savez(folder / f"{part}.npz", images=pictures, labels=labels.astype(np.uint8),
-                 votes=votes)  # fmt: skip
-    return folder
-
-
-def options(data: Path, out: Path) -> list[str]:
-    return [
-        *("--fer2013", str(data), "--out", str(out), "--network", "small", "--epochs", "4"),
-        *("--batch-size", "40", "--learning-rate", "0.05", "--ema-decay", "0.8"),
-        *("--warmup-epochs", "0.5", "--alignment", "none", "--device", "cpu"),
-    ]
-
-
 def losses(out: Path) -> list[float]:
     with (out / "history.csv").open() as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
@@ -146,22 +116,15 @@ def torchrun(*command: str | Path) -> None:
 
 
 def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
-    """The curve and the model are those of one process, but for float32's rounding."""
-    single = ["--precision", "float32", "--mixed-share", "0.5"]
-    assert pretrain.main([*options(data, tmp_path / "one"), *single]) == 0
-    torchrun("training.pretrain", *options(data, tmp_path / "two"), *single)
+    """Batch norm sees each process's share on CPUs: the curves are alike, not the same."""
+    single = ["--precision", "float32"]
+    assert pretrain.main([*options(data, tmp_path / "one", epochs=6), *single]) == 0
+    torchrun("training.pretrain", *options(data, tmp_path / "two", epochs=6), *single)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert two == pytest.approx(one, rel=0.01)
-    assert EmotionModel(tmp_path / "two" / "model").size == 48
-
-
-def test_two_processes_are_one_but_for_rounding(tmp_path: Path) -> None:
-    """In double precision, where rounding is small enough to see any other difference."""
-    torchrun("tests.whole_batch_losses", tmp_path / "losses.json")
-    two = json.loads((tmp_path / "losses.json").read_text())
-    one = whole_batch_losses.losses(World(0, 1, torch.device("cpu")))
-    assert two == pytest.approx(one, rel=1e-9)
-    assert one[-2] < one[0]
+    assert two == pytest.approx(one, rel=0.15)
+    private = fer2013.load(data, "private")
+    answers = EmotionModel(tmp_path / "two" / "model").predict(private.images).probabilities
+    assert (answers.argmax(1) == private.labels).mean() > 0.9
 
 
 def test_another_round_begins_with_a_finished_model(
@@ -181,22 +144,6 @@ def test_another_round_begins_with_a_finished_model(
     assert "is a 'small' network, not 'medium'" in capsys.readouterr().err
 
 
-def test_another_round_may_have_faces_of_another_side(data: Path, tmp_path: Path) -> None:
-    assert pretrain.main(options(data, tmp_path / "first")) == 0
-    first = str(tmp_path / "first" / "model")
-    again = ["--side", "64", "--init", first, "--teachers", first, "--epochs", "8"]
-    assert pretrain.main([*options(data, tmp_path), *again]) == 0
-    model = EmotionModel(tmp_path / "model")
-    assert model.size == 64
-    private = fer2013.load(data, "private")
-    crops = quantise.crops_for(model, private.images, tmp_path)
-    assert (model.predict(crops).probabilities.argmax(1) == private.labels).mean() > 0.9
-    scores, folder = tmp_path / "scores.json", str(tmp_path / "model")
-    command = ["--fer2013", str(data), "--model", folder, "--json", str(scores)]
-    assert evaluate.main(command) == 0
-    assert json.loads(scores.read_text())["ferplus"]["accuracy"] > 0.9
-
-
 def test_a_run_may_end_before_its_schedule(data: Path, tmp_path: Path) -> None:
     assert pretrain.main([*options(data, tmp_path), "--stop-after", "2"]) == 0
     assert len(losses(tmp_path)) == 2
@@ -213,11 +160,10 @@ def test_a_zoom_enlarges_faces_in_training_and_in_use(data: Path, tmp_path: Path
 
 def test_wrong_choices_are_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong, message in (
-        (["--precision", "half"], "unknown precision 'half'; choose from auto, bfloat16, float32"),
-        (["--alignment", "eyes"], "unknown alignment 'eyes'; choose from landmarks, none"),
+        (["--precision", "half"], "argument --precision: invalid choice: 'half'"),
+        (["--alignment", "eyes"], "argument --alignment: invalid choice: 'eyes'"),
         (["--teacher-share", "1.5"], "--teacher-share must lie in 0..1, got 1.5"),
         (["--epochs", "0"], "--epochs must be at least 1, not 0"),
-        (["--side", "8"], "--side must be at least 16, not 8"),
     ):
         with pytest.raises(SystemExit):
             pretrain.main(["--fer2013", str(data), *wrong])
@@ -257,7 +203,7 @@ def test_ablation_keeps_finished_rows_and_prints_a_table(
 def test_quantisation_compares_size_accuracy_and_time(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert pretrain.main([*options(data, tmp_path), "--side", "64"]) == 0
+    assert pretrain.main(options(data, tmp_path)) == 0
     capsys.readouterr()
     model = tmp_path / "model"
     assert quantise.main(["--fer2013", str(data), "--model", str(model)]) == 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,7 @@ from shelly_local.errors import DataError
 from shelly_local.results import CLASSES
 from training import mug
 from training.dataset import Frame, Index, Take, make_index
-from training.splits import (
-    Split,
-    describe,
-    everybody,
-    holdout,
-    kfold,
-    lfdm,
-    select,
-    warnings,
-)
+from training.splits import Split, describe, everybody, holdout, kfold, lfdm, select, warnings
 
 
 def index_of(people: Mapping[str, Mapping[str, int]]) -> Index:
@@ -236,16 +228,12 @@ def test_warnings_name_what_a_test_part_lacks() -> None:
 ALL = dict.fromkeys(CLASSES, 1)
 
 
-def test_an_empty_index() -> None:
-    for protocol in (kfold, lfdm, holdout, everybody):
-        with pytest.raises(DataError, match="index is empty"):
-            protocol(index_of({}))
-
-
-def test_one_person_only() -> None:
-    for protocol in (kfold, lfdm, holdout, everybody):
-        with pytest.raises(DataError, match=r"one person only \(021\)"):
-            protocol(index_of({"021": ALL}))
+@pytest.mark.parametrize("protocol", [kfold, lfdm, holdout, everybody])
+def test_nobody_and_one_person_are_too_few(protocol: Callable[[Index], object]) -> None:
+    with pytest.raises(DataError, match="index is empty"):
+        protocol(index_of({}))
+    with pytest.raises(DataError, match=r"one person only \(021\)"):
+        protocol(index_of({"021": ALL}))
 
 
 def test_fewer_people_than_folds() -> None:
@@ -277,19 +265,19 @@ def test_everybody_is_the_last_to_show_something() -> None:
         holdout(index_of({name: {name: 1} for name in CLASSES}))
 
 
-def test_wrong_people_or_shares() -> None:
-    index = like_mug(12)
-    with pytest.raises(DataError, match=r"Not in the index: 999\. It has 001, 002, .*…"):
-        holdout(index, test_subjects=["001", "999"])
-    with pytest.raises(DataError, match="All 12 people are to be tested"):
-        holdout(index, test_subjects=index.subjects)
-    with pytest.raises(DataError, match="list of people to test on is empty"):
-        holdout(index, test_subjects=[])
-    with pytest.raises(DataError, match="not both"):
-        holdout(index, test_subjects=["001"], test_share=0.5)
-    for share in (0.0, 1.0, -1.0, float("nan")):
-        with pytest.raises(DataError, match="must lie between 0 and 1"):
-            holdout(index, test_share=share)
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"test_subjects": ["001", "999"]}, r"Not in the index: 999\. It has 001, 002, .*…"),
+        ({"test_subjects": like_mug(12).subjects}, "All 12 people are to be tested"),
+        ({"test_subjects": []}, "list of people to test on is empty"),
+        ({"test_subjects": ["001"], "test_share": 0.5}, "not both"),
+        *[({"test_share": s}, "must lie between 0 and 1") for s in (0.0, 1.0, -1.0, float("nan"))],
+    ],
+)
+def test_wrong_people_or_shares(wanted: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        holdout(like_mug(12), **wanted)
 
 
 def test_lfdm_without_mug() -> None:

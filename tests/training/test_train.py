@@ -184,14 +184,6 @@ def test_two_processes_learn_as_one(
         assert a == pytest.approx(b, rel=1e-9)
 
 
-def test_an_unknown_precision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        train.main(["--data", str(tmp_path), "--out", str(tmp_path), "--precision", "float16"])
-    assert stopped.value.code == 2
-    said = capsys.readouterr().err
-    assert all(name in said for name in ("float16", "float32", "float64"))
-
-
 def answers(right: int, wrong: int) -> list[report.TakeAnswer]:
     result = []
     for number in range(right + wrong):
@@ -270,18 +262,6 @@ def test_wrong_options_are_named(
     base = ["--data", str(tree), "--out", str(tmp_path), "--device", "cpu"]
     assert train.main([*base, *options]) == 1
     assert message in capsys.readouterr().err
-
-
-def test_a_model_of_another_input_size_is_refused(
-    tree: Path, contents: Contents, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = Path(shutil.copytree(bundled_model("emotion"), tmp_path / "model"))
-    description = json.loads((model / "model.json").read_text())
-    description["input"]["width"] = description["input"]["height"] = 64
-    (model / "model.json").write_text(json.dumps(description))
-    options = ["--data", str(tree), "--out", str(tmp_path / "out"), "--start", str(model)]
-    assert train.main([*options, "--device", "cpu"]) == 1
-    assert "error:" in capsys.readouterr().err
 
 
 def test_shelly_train_is_the_same_program(capsys: pytest.CaptureFixture[str]) -> None:

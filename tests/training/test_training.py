@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from shelly_local.vision.alignment import FER2013_TEMPLATE, align
@@ -20,39 +19,12 @@ from shelly_local.vision.images import decode
 from shelly_local.vision.model import EmotionModel
 from shelly_local.vision.onnx import bundled_model
 from tests.conftest import ROOT
+from tests.training.made_up_fer2013 import data, options
 from training import evaluate, export_mtcnn, fer2013, measure_template, metrics, pretrain
-from training.augment import augment, strengths
+from training.augment import strengths
 from training.checkpoints import TrainingState
 
-
-def pattern(kind: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """A noisy 48x48 picture with a bar whose height and width tell its class."""
-    picture = generator.normal(110, 12, (48, 48))
-    row = 6 + 5 * kind
-    picture[row : row + 5, 8 : 24 + 2 * kind] += 90
-    return np.asarray(np.clip(picture, 0, 255), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in FER2013's layout, seven kinds of pictures, ten votes each."""
-    folder = tmp_path_factory.mktemp("fer2013")
-    generator = np.random.default_rng(5)
-    for part, count in (("train", 560), ("public", 140), ("private", 140)):
-        labels = np.arange(count) % 7
-        votes = np.zeros((count, 10), np.uint8)
-        votes[np.arange(count), np.array(fer2013.CLASS_COLUMNS)[labels]] = 10
-        images = np.stack([pattern(int(label), generator) for label in labels])
-        np.savez(folder / f"{part}.npz", images=images, labels=labels.astype(np.uint8), votes=votes)
-    return folder
-
-
-def options(data: Path, out: Path, epochs: int = 6) -> list[str]:
-    return [
-        *("--fer2013", str(data), "--out", str(out), "--network", "small", "--device", "cpu"),
-        *("--epochs", str(epochs), "--batch-size", "40", "--learning-rate", "0.05"),
-        *("--ema-decay", "0.9", "--warmup-epochs", "0.5", "--alignment", "none"),
-    ]
+__all__ = ["data"]  # a fixture, for pytest to find
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +41,9 @@ def test_the_model_directory_is_complete_and_good(trained: Path, data: Path) -> 
     assert (answers == private.labels).mean() > 0.9
     settings = model.description["training"]["settings"]
     assert settings["augmentation"] == json.loads(json.dumps(strengths()))
-    assert settings["epochs"] == 6
+    assert settings["epochs"] == 4
     assert settings["network"] == "small"
-    assert (trained / "history.csv").read_text().count("\n") == 7
+    assert (trained / "history.csv").read_text().count("\n") == 5
     assert (trained / "curves.png").stat().st_size > 1000
 
 
@@ -154,33 +126,10 @@ def test_an_unknown_network_is_named(
 ) -> None:
     assert pretrain.main([*options(data, tmp_path), "--network", "huge"]) == 1
     message = capsys.readouterr().err
-    assert "unknown network 'huge'; choose from efficientnet_lite0, face_resnet, large" in message
+    assert "unknown network 'huge'; choose from face_resnet, large, medium" in message
     assert pretrain.main([*options(data, tmp_path), "--network", "torchvision/huge"]) == 1
     message = capsys.readouterr().err
     assert "unknown network torchvision/huge; torchvision has alexnet" in message
-
-
-def test_augmentation_is_repeatable_and_in_range() -> None:
-    pictures = torch.rand(16, 1, 48, 48, generator=torch.Generator().manual_seed(1)) * 255
-    first = augment(pictures, torch.Generator().manual_seed(2))
-    again = augment(pictures, torch.Generator().manual_seed(2))
-    other = augment(pictures, torch.Generator().manual_seed(3))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert first.shape == pictures.shape
-    assert 0 <= float(first.min()) <= float(first.max()) <= 255
-
-
-def test_a_share_of_the_pictures_is_only_mirrored() -> None:
-    pictures = torch.rand(64, 1, 48, 48, generator=torch.Generator().manual_seed(1)) * 255
-    for share, least, most in ((0.0, 64, 64), (0.5, 20, 44), (1.0, 0, 0)):
-        changed = augment(pictures, torch.Generator().manual_seed(2), share=share)
-        same = [
-            torch.allclose(after, before, atol=0.1)
-            or torch.allclose(after, before.flip(-1), atol=0.1)
-            for before, after in zip(pictures, changed, strict=True)
-        ]
-        assert least <= sum(same) <= most
 
 
 def test_metrics_on_a_case_done_by_hand() -> None:
@@ -270,10 +219,7 @@ def test_a_wrong_group_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_evaluate_counts_missing_faces_as_wrong_and_names_unreadable_files(
-    tmp_path: Path,
-    smiling_photo: Path,
-    no_face_photo: Path,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, smiling_photo: Path, no_face_photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "happiness").mkdir()
     shutil.copy(smiling_photo, tmp_path / "happiness")
