@@ -136,6 +136,18 @@ class EmotionClassifier:
         )
         return Analysis(emotions, prediction.embedding, decoded.pixels)
 
+    def decoded(self, photo: bytes | str | os.PathLike[str] | BinaryIO) -> Photo:
+        """A photo as :meth:`analyse` first sees it, without looking for faces.
+
+        Args:
+            photo: see :meth:`classify`.
+
+        Raises:
+            ImageError: see :meth:`classify`.
+        """
+        side = PROMINENT_SIDE if self._large_first else None
+        return decode(photo, max_side=DETECTION_SIDE, rough_side=side)
+
     def crops(
         self, photo: bytes | str | os.PathLike[str] | BinaryIO, emotions: PhotoEmotions
     ) -> NDArray[np.uint8]:

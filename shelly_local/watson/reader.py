@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shelly_local.backends import Backend
-    from shelly_local.vision.classifier import Analysis, EmotionClassifier
+    from shelly_local.vision.classifier import EmotionClassifier
     from shelly_local.vision.encoder import Encoding, PictureEncoder
     from shelly_local.watson.custom.catalogue import Snapshot
 
@@ -120,17 +120,20 @@ class ImageReader:
             if not custom and not general:
                 return ImageOutcome(source, self._faces(data))
             # Custom and general ones are computed here, whoever answers for the moods.
+            kinds = {snapshot.heads_kind for snapshot in custom.values()}
+            if not built_in and not general and kinds == {"pictures"}:
+                return self._things_only(data, source, custom)
             local = self.local_classifier
             analysis = local.analyse(data)
             here = photo = _sure(analysis.photo)
             if built_in and self.classifier is not local:
                 photo = self.classifier.classify(data)
-            looks = any(snapshot.heads_kind != "faces" for snapshot in custom.values())
-            encoding = self._pictures.encode(analysis.pixels) if general or looks else None
+            looks = bool(general or kinds - {"faces"})
+            encoding = self._pictures.encode(analysis.pixels) if looks else None
             scores = {}
             tags: dict[str, list[ClassScore]] = {}
             for name, snapshot in custom.items():
-                scores[name] = _custom_scores(snapshot, analysis, encoding)
+                scores[name] = _custom_scores(snapshot, analysis.embeddings, encoding)
                 if snapshot.heads_kind != "faces":  # it needs no face, and no remark on faces
                     tags[name] = ranked_scores(scores[name], 0.0)
             if encoding is not None:
@@ -138,6 +141,20 @@ class ImageReader:
             return ImageOutcome(source, photo, scores, tags)
         except (ImageError, MissingExtraError, BackendError) as error:
             return ImageOutcome(source, error)
+
+    def _things_only(
+        self, data: bytes, source: ImageSource, custom: Mapping[str, Snapshot]
+    ) -> ImageOutcome:
+        """A picture for custom classifiers that faces are nothing to."""
+        import numpy as np
+
+        decoded = self.local_classifier.decoded(data)
+        encoding = self._pictures.encode(decoded.pixels)
+        none = np.zeros((0, 0), dtype=np.float32)
+        scores = {name: _custom_scores(each, none, encoding) for name, each in custom.items()}
+        tags = {name: ranked_scores(found, 0.0) for name, found in scores.items()}
+        photo = PhotoEmotions(width=decoded.width, height=decoded.height, faces=())
+        return ImageOutcome(source, photo, scores, tags)
 
     def _faces(self, data: bytes) -> PhotoEmotions:
         """The faces in a picture, without what may be none where this machine looked for them."""
@@ -178,14 +195,14 @@ class ImageReader:
 
 
 def _custom_scores(
-    snapshot: Snapshot, analysis: Analysis, encoding: Encoding | None
+    snapshot: Snapshot, embeddings: NDArray[np.float32], encoding: Encoding | None
 ) -> dict[str, float]:
     """Scores of a custom classifier; none where it needs a face and there is none."""
     import numpy as np
 
     from shelly_local.watson.custom.learning import inputs
 
-    faces, kind = analysis.embeddings[:1], snapshot.heads_kind
+    faces, kind = embeddings[:1], snapshot.heads_kind
     if not len(faces):
         if kind == "faces":
             return {}

@@ -31,7 +31,7 @@ def pictures(
     for name, class_name in sent:
         if not collection.again(digest(name), class_name):
             vector = np.full(3, len(name), dtype=np.float32)
-            collection.add(digest(name), class_name, vector, vector, has_face=True)
+            collection.add(digest(name), class_name, vector, vector, shows_face=1)
     return collection.pictures()
 
 

@@ -39,7 +39,7 @@ def test_it_computes_what_the_classifier_computes(
         noise = np.random.default_rng(0).normal(0, 1, (20, 8))
         faces = (noise + 3 * shows[:, :1]).astype(np.float32)
         digests = np.zeros((20, 32), np.uint8)
-        rows = Pictures(faces, faces[:, :0], np.ones(20, bool), shows, digests)
+        rows = Pictures(faces, faces[:, :0], np.ones(20, np.int8), shows, digests)
         heads, text = worker.fit(rows)
     np.testing.assert_allclose(heads.weights, train_heads(faces, shows).weights)
     assert text == "Learnt from faces: 20 of 20 pictures show a face."

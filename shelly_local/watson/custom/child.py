@@ -31,9 +31,10 @@ NICENESS = 10
 def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
     """Answer until the requests end.
 
-    ``{"do": "embed"}`` with a picture: ``{"found": "face"}`` or ``{"found": "no face"}`` with
-    the embedding of its largest face, zero for none, and the features of the picture, or
-    ``{"found": "no picture"}``. ``{"do": "fit"}`` with these and classes: ``{"found": kind,
+    ``{"do": "embed", "faces": true}`` with a picture: ``{"found": "face"}`` or ``{"found": "no
+    face"}`` with the embedding of its largest face, zero for none, and the features of the
+    picture; ``{"found": "not looked"}`` with the features, if ``faces`` is false; or ``{"found":
+    "no picture"}``. ``{"do": "fit"}`` with these and classes: ``{"found": kind,
     "text": explanation}`` with weights, biases and loss. What goes wrong otherwise is
     ``{"error": sentence}``.
     """
@@ -48,7 +49,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
                     from shelly_local.vision.encoder import PictureEncoder
 
                     classifier, encoder = EmotionClassifier(model), PictureEncoder()
-                answer = _embed(classifier, encoder, payload)
+                answer = _embed(classifier, encoder, payload, faces=bool(message["faces"]))
             else:
                 answer = _fit(payload)
         except ShellyError as error:
@@ -59,9 +60,13 @@ def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
 
 
 def _embed(
-    classifier: EmotionClassifier, encoder: PictureEncoder, picture: bytes
+    classifier: EmotionClassifier, encoder: PictureEncoder, picture: bytes, *, faces: bool
 ) -> tuple[dict[str, Any], bytes]:
     try:
+        if not faces:
+            pixels = classifier.decoded(picture).pixels
+            none = np.zeros(0, dtype=np.float32)
+            return {"found": "not looked"}, to_bytes(none, encoder.encode(pixels).features)
         analysis = classifier.analyse(picture)
     except (ImageError, MissingExtraError):
         return {"found": "no picture"}, b""

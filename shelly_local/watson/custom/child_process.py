@@ -67,17 +67,18 @@ class WorkerProcess:
         """End it at once, from any thread; a call under way raises TrainingError."""
         self._process.kill()
 
-    def embed(self, picture: bytes) -> tuple[str, list[NDArray[np.float32]]]:
+    def embed(self, picture: bytes, *, faces: bool = True) -> tuple[str, list[NDArray[np.float32]]]:
         """The embedding of a picture's largest face, and its features as a whole.
 
         Returns:
             ``"face"`` or ``"no face"``, where the embedding is zero, with both, float32 (D,) and
-            (E,); ``"no picture"`` and nothing.
+            (E,); ``"not looked"``, if ``faces`` is false, with an empty embedding; ``"no picture"``
+            and nothing.
 
         Raises:
             TrainingError: the process cannot go on.
         """
-        message, payload = self._ask("embed", picture, PICTURE_SECONDS)
+        message, payload = self._ask("embed", picture, PICTURE_SECONDS, faces=faces)
         return str(message["found"]), list(from_bytes(payload, 2)) if payload else []
 
     def fit(self, pictures: Pictures) -> tuple[Heads, str]:
@@ -86,12 +87,14 @@ class WorkerProcess:
         Raises:
             TrainingError: the process cannot go on.
         """
-        rows = (pictures.embeddings, pictures.features, pictures.has_face, pictures.positive)
+        rows = (pictures.embeddings, pictures.features, pictures.shows_face, pictures.positive)
         message, payload = self._ask("fit", to_bytes(*rows), FIT_SECONDS)
         weights, biases, loss = from_bytes(payload, 3)
         return Heads(weights, biases, str(message["found"]), float(loss)), str(message["text"])
 
-    def _ask(self, what: str, payload: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def _ask(
+        self, what: str, payload: bytes, seconds: float, **options: bool
+    ) -> tuple[dict[str, Any], bytes]:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -99,7 +102,7 @@ class WorkerProcess:
         overdue.daemon = True
         overdue.start()
         try:
-            write_frame(cast(Any, process.stdin), {"do": what}, payload)
+            write_frame(cast(Any, process.stdin), {"do": what, **options}, payload)
             answer = read_frame(cast(Any, process.stdout))
         except (OSError, ValueError):
             answer = None

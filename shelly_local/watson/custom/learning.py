@@ -45,21 +45,23 @@ def inputs(
 def learn(
     faces: NDArray[np.float32],
     features: NDArray[np.float32],
-    has_face: NDArray[np.bool_],
+    shows_face: NDArray[np.int8],
     positive: NDArray[np.bool_],
 ) -> tuple[Heads, str]:
     """The heads, and a sentence on what they were learnt from.
 
     Args:
         faces, features: see :func:`inputs`; E is 0 where the pictures are not known any more.
-        has_face: (N,), whether a picture shows one.
+        shows_face: (N,), see ``pictures.Pictures``.
         positive: (N, C), see ``heads.train_heads``.
 
     Raises:
         TrainingError: too few faces where nothing else is known, or cross-validation is no better
             than chance.
     """
-    shown = f"{int(has_face.sum())} of {len(has_face)} pictures show a face"
+    has_face, looked_at = shows_face == 1, int((shows_face >= 0).sum())
+    which = "" if looked_at == len(shows_face) else f" of {len(shows_face)} that were looked at"
+    shown = f"{int(has_face.sum())} of {looked_at} pictures{which} show a face"
     if not features.shape[1]:
         best = _fit("faces", faces, features, has_face, positive)
     elif not _shows_faces(has_face, positive):

@@ -24,14 +24,14 @@ class Pictures:
         embeddings: float32 (N, D), of the largest face of each; zero where there is none.
         features: float32 (N, E), of each as a whole; E is 0 where they are not known, as in files
             of 0.1.0, and then every picture has a face.
-        has_face: bool (N,).
+        shows_face: int8 (N,), 1 for a face, 0 for none, -1 where nobody looked for one.
         positive: bool (N, C), the classes it was sent for; none for a negative example.
         digests: uint8 (N, 32), the SHA-256 of each picture's bytes.
     """
 
     embeddings: NDArray[np.float32]
     features: NDArray[np.float32]
-    has_face: NDArray[np.bool_]
+    shows_face: NDArray[np.int8]
     positive: NDArray[np.bool_]
     digests: NDArray[np.uint8]
 
@@ -40,7 +40,7 @@ class Pictures:
         return {
             "embeddings": self.embeddings,
             "features": self.features,
-            "has_face": self.has_face,
+            "shows_face": self.shows_face,
             "positive": self.positive,
             "digests": self.digests,
         }
@@ -81,19 +81,19 @@ def pictures_from_arrays(arrays: dict[str, NDArray[np.generic]], classes: int) -
     count = len(embeddings)
     # Files of 0.1.0 have neither.
     features = arrays.get("features", np.zeros((count, 0))).astype(np.float32)
-    has_face = arrays.get("has_face", np.ones(count)).astype(np.bool_)
+    shows_face = arrays.get("shows_face", np.ones(count)).astype(np.int8)
     if (
         embeddings.ndim != 2
         or positive.shape != (count, classes)
         or digests.shape != (count, _DIGEST_BYTES)
         or features.ndim != 2
         or len(features) != count
-        or has_face.shape != (count,)
+        or shows_face.shape != (count,)
         or not np.isfinite(features).all()
         or not np.isfinite(embeddings).all()
     ):
         raise DamagedError("its file of pictures does not fit")
-    return Pictures(embeddings, features, has_face, positive, digests)
+    return Pictures(embeddings, features, shows_face, positive, digests)
 
 
 class Collection:
@@ -111,7 +111,7 @@ class Collection:
         self._columns = {name: column for column, name in enumerate(classes)}
         self._embeddings: list[NDArray[np.float32]] = []
         self._features: list[NDArray[np.float32]] = []
-        self._has_face: list[bool] = []
+        self._shows_face: list[int] = []
         # Without features of the earlier ones, all that can be learnt from is faces.
         self._faces_only = earlier is not None and not earlier.features.shape[1]
         self._classes: list[set[int]] = []
@@ -121,7 +121,7 @@ class Collection:
                 self._rows[digest.tobytes()] = row
             self._embeddings = list(earlier.embeddings)
             self._features = list(earlier.features)
-            self._has_face = list(earlier.has_face)
+            self._shows_face = list(earlier.shows_face)
             self._classes = [set(np.flatnonzero(row).tolist()) for row in earlier.positive]
 
     def again(self, digest: bytes, name: str | None) -> bool:
@@ -140,17 +140,17 @@ class Collection:
         embedding: NDArray[np.float32],
         features: NDArray[np.float32],
         *,
-        has_face: bool,
+        shows_face: int,
     ) -> None:
         """Add a new picture; the class is None for a negative example."""
         if self._faces_only:
-            if not has_face:
+            if shows_face != 1:
                 return
             features = features[:0]
         self._rows[digest] = len(self._embeddings)
         self._embeddings.append(embedding)
         self._features.append(features)
-        self._has_face.append(has_face)
+        self._shows_face.append(shows_face)
         self._classes.append(set() if name is None else {self._columns[name]})
 
     def pictures(self) -> Pictures:
@@ -166,9 +166,17 @@ class Collection:
             positive[row, sorted(columns)] = True
         digests = np.frombuffer(b"".join(self._rows), dtype=np.uint8)
         return Pictures(
-            np.stack(self._embeddings),
+            _stacked(self._embeddings),
             np.stack(self._features),
-            np.array(self._has_face),
+            np.array(self._shows_face, dtype=np.int8),
             positive,
             digests.reshape(-1, _DIGEST_BYTES).copy(),
         )
+
+
+def _stacked(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Rows of one length; an empty one is that of a picture in which nobody looked for a face."""
+    rows = np.zeros((len(embeddings), max(map(len, embeddings))), dtype=np.float32)
+    for row, embedding in zip(rows, embeddings, strict=True):
+        row[: len(embedding)] = embedding
+    return rows

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shelly_local.errors import ShellyError, TrainingError
 from shelly_local.watson.custom.child_process import WorkerProcess
 from shelly_local.watson.custom.heads import KINDS
+from shelly_local.watson.custom.learning import FACES_SHARE
 from shelly_local.watson.custom.pictures import (
     MIN_FACES,
     Collection,
@@ -27,6 +28,8 @@ from shelly_local.watson.custom.training_sets import TrainingSet
 
 _log = logging.getLogger(__name__)
 
+#: What ``Pictures.shows_face`` holds for what the training process found.
+_SHOWS_FACE = {"face": 1, "no face": 0, "not looked": -1}
 _INTERRUPTED = "Training was interrupted before all pictures were read"
 
 
@@ -213,7 +216,7 @@ def read_pictures(
     sets: Sequence[TrainingSet],
     classes: Sequence[str],
     earlier: Pictures | None,
-    embed: Callable[[bytes], tuple[str, Sequence[NDArray[np.float32]]]],
+    embed: Callable[..., tuple[str, Sequence[NDArray[np.float32]]]],
 ) -> Pictures:
     """Every picture's embeddings; what cannot be read is left out.
 
@@ -223,22 +226,30 @@ def read_pictures(
     """
     collection = Collection(classes, earlier)
     counts = []
+    faces = True
     for entry in sets:
         found: Counter[str] = Counter()
         for digest, picture in entry.pictures():
             if collection.again(digest, entry.name):
                 found["known"] += 1
                 continue
-            kind, vectors = embed(picture)
+            kind, vectors = embed(picture, faces=faces)
             found[kind] += 1
             if vectors:
                 face, features = vectors
-                collection.add(digest, entry.name, face, features, has_face=kind == "face")
+                collection.add(digest, entry.name, face, features, shows_face=_SHOWS_FACE[kind])
+            # With so few faces in a class, the rest is learnt from as a whole.
+            most = (1 - FACES_SHARE) * len(entry.members)
+            faces = faces and not (entry.name and earlier is None and found["no face"] > most)
         counts.append((entry, found))
     faces_only = earlier is not None and not earlier.features.shape[1]
 
     def usable(found: Counter[str]) -> int:
-        return found["known"] + found["face"] + (0 if faces_only else found["no face"])
+        return (
+            found["known"]
+            + found["face"]
+            + (0 if faces_only else found["no face"] + found["not looked"])
+        )
 
     what = "with a face" if faces_only else "that can be read"
     too_few = [entry.title for entry, found in counts if entry.name and usable(found) < MIN_FACES]

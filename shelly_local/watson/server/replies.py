@@ -70,11 +70,6 @@ def no_such_path() -> ApiException:
             f"Resource not found: {path}. This server speaks version 3; version 4, object "
             "detection, is another service."
         )
-    if path == "/v3/detect_faces":
-        return not_found_error(
-            "Resource not found: detect_faces was removed from version 3 on 12 September 2019. "
-            "classify finds the largest face by itself."
-        )
     return not_found_error(f"Resource not found: {path}")
 
 
