@@ -18,7 +18,7 @@ from shelly_local.errors import ShellyError
 
 from ..children import memory_mb
 from ..timing import measure
-from .servers import CLASSIFY, Server, ask, form, running
+from .servers import EMOTION, Server, ask, form, running
 
 #: Programs that ask at the same time.
 CLIENTS = 8
@@ -92,7 +92,7 @@ def _ask(server: Server, photo: bytes) -> None:
     body = form({"images_file": photo})
     with closing(server.connect()) as connection:
         for _ in range(PHOTOS // CLIENTS):
-            status, content = ask(connection, "POST", CLASSIFY, body)
+            status, content = ask(connection, "POST", EMOTION, body)
             if status != 200:
                 raise ShellyError(f"shelly serve answered {status}: {content[:200]!r}")
 

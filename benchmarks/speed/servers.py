@@ -21,6 +21,7 @@ from ..timing import percentiles
 
 VERSION = "version=2018-03-19"
 CLASSIFY, CLASSIFIERS = f"/v3/classify?{VERSION}", f"/v3/classifiers?{VERSION}"
+EMOTION = f"{CLASSIFY}&classifier_ids=emotion"
 _BOUNDARY = "shelly-benchmark-9f0c1b"
 MULTIPART = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 #: Ends a multipart form.

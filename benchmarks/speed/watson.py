@@ -31,7 +31,7 @@ from shelly_local import __version__
 
 from ..children import memory_mb
 from ..results import machine
-from .servers import CLASSIFIERS, CLASSIFY, MULTIPART, VERSION, Server, ask, form, load, running
+from .servers import CLASSIFIERS, EMOTION, MULTIPART, VERSION, Server, ask, form, load, running
 
 #: Longer side of the training pictures in pixels: that of pictures which people gather.
 SIDE = 512
@@ -118,7 +118,7 @@ def train(server: Server, zips: Sequence[bytes]) -> dict[str, Any]:
 def classify(server: Server, photo: bytes, clients: int, seconds: float) -> dict[str, Any]:
     """Let so many clients classify for so long."""
     body = form({"images_file": photo})
-    figures = load(server, CLASSIFY, body, MULTIPART, clients=clients, seconds=seconds)
+    figures = load(server, EMOTION, body, MULTIPART, clients=clients, seconds=seconds)
     return figures | {"server_memory_mb": memory_mb(process=server.pid)}
 
 
