@@ -36,13 +36,19 @@ _URL_SIGNS = "%/:=&?~#+!$,;'@()*[]"
 
 
 class FetchError(ShellyError):
-    """An address could not be fetched; the text begins as IBM's did."""
+    """An address could not be fetched.
+
+    Args:
+        text: IBM's words where it had some, as programs compare them whole.
+        reason: what else there is to say.
+    """
 
     code = 400
     error_id = "input_error"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"URL Fetcher error: Could not fetch URL: {reason}")
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(f"URL Fetcher error: Could not fetch URL: {text}")
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,9 @@ def _get(connection: http.client.HTTPConnection, parts: SplitResult, max_bytes: 
         if response.status in _REDIRECT_CODES and location:
             return urljoin(parts.geturl(), location)
         if response.status in (401, 403):
-            raise FetchError(f"Access forbidden by target server (status {response.status})")
+            raise FetchError(
+                "Access forbidden by target server", f"Its status is {response.status}."
+            )
         if response.status != 200:
             raise FetchError(f"The server answered with status {response.status}")
         data = response.read(max_bytes + 1)
@@ -173,8 +181,9 @@ def _split(url: str) -> SplitResult:
         valid = False
     if not valid or parts.username is not None or any(ord(sign) <= 32 for sign in url):
         raise FetchError(
-            f"Invalid URL specified: {url!r}; allowed are http:// and https:// addresses "
-            "without user name and blanks"
+            "Invalid URL specified",
+            f"The url is {url!r}; allowed are http:// and https:// addresses without user name "
+            "and blanks.",
         )
     return parts
 
@@ -184,7 +193,7 @@ def _checked_addresses(host: str, loopback: bool) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise FetchError(f"Unable to resolve host name {host!r}") from error
+        raise FetchError("Unable to resolve host name", f"The host is {host!r}.") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         if not _is_allowed(address, loopback):

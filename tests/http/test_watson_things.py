@@ -135,6 +135,14 @@ class TestFaces:
         reply = server.get(f"{FACES}&url=http://127.0.0.1:9/a.jpg")
         assert reply.status == 400
         assert "URL Fetcher error" in reply.json["images"][0]["error"]["description"]
+        reply = server.get(f"{FACES}&url=http://nowhere.invalid/a.jpg")
+        error = reply.json["images"][0]["error"]
+        assert error["description"] == (
+            "URL Fetcher error: Could not fetch URL: Unable to resolve host name"
+        )
+        assert "nowhere.invalid" in error["reason"]
+        owners = server.send(f"{CLASSIFY}&owners=me", part("images_file", drawn(True, 1), "a.jpg"))
+        assert owners.status in (200, 404)
         assert server.get(FACES).json["error"]["description"] == "No images were specified."
 
 
@@ -185,6 +193,25 @@ def test_a_custom_classifier_of_things(server: WatsonServer) -> None:
             reply = server.send(path, part("images_file", drawn(stripes, seed), "a.jpg"))
             assert list(reply.classes) == ["stripes" if stripes else "blots"]
             assert "warnings" not in reply.json
+
+
+def test_told_to_learn_from_faces_where_there_are_none(server: WatsonServer) -> None:
+    stripes = zipped_drawings(lambda seed: drawn(True, seed), 0)
+    blots = zipped_drawings(lambda seed: drawn(False, seed), 0)
+    parts = [
+        part("stripes_positive_examples", stripes, "a.zip"),
+        part("blots_positive_examples", blots, "a.zip"),
+    ]
+    told = {"X-Shelly-Learn-From": "faces"}
+    reply = server.send(CLASSIFIERS, part("name", "Shapes"), *parts, headers=told)
+    found = server.settled(reply.json["classifier_id"])
+    assert found["status"] == "failed"
+    assert "too few faces" in found["explanation"]
+    refused = server.send(
+        CLASSIFIERS, part("name", "Shapes"), *parts, headers={"X-Shelly-Learn-From": "ears"}
+    )
+    assert refused.status == 400
+    assert "auto, faces, pictures, both; got 'ears'" in refused.json["error"]["description"]
 
 
 def test_classes_that_cannot_be_told_apart(server: WatsonServer) -> None:

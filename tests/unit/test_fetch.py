@@ -226,7 +226,7 @@ def test_urls_that_are_none(url: str) -> None:
 
 
 def test_a_name_without_an_address() -> None:
-    with pytest.raises(FetchError, match=r"Unable to resolve host name 'nowhere\.invalid'"):
+    with pytest.raises(FetchError, match=r"Unable to resolve host name$"):
         fetch("http://nowhere.invalid/a.jpg", max_bytes=LIMIT)
 
 

@@ -48,9 +48,13 @@ def no_images_error() -> ApiException:
     return request_error("No images were specified.")
 
 
-def images_error(sources: Sequence[ImageSource], description: str, code: int = 400) -> ApiException:
+def images_error(
+    sources: Sequence[ImageSource], description: str, code: int = 400, reason: str = ""
+) -> ApiException:
     """A request in which every image failed for one reason, in the shape of an answer."""
     error = ErrorInfo(code=code, description=description, error_id="input_error")
+    if reason:
+        error["reason"] = reason
     body = answer_body([image_entry(source, error=error) for source in sources], [])
     body["error"] = error
     return ApiException(code, message=description, body=body)
@@ -75,11 +79,14 @@ def error_info(error: ShellyError) -> ErrorInfo:
             "error_id": "input_error",
             "reason": error.description,
         }
-    return {
+    info: ErrorInfo = {
         "code": error.code,
         "description": _BEGINNINGS.get(type(error), "") + error.description,
         "error_id": "limit_exceeded" if error.code == 413 else "input_error",
     }
+    if reason := getattr(error, "reason", ""):
+        info["reason"] = reason
+    return info
 
 
 def answer_body(

@@ -159,8 +159,8 @@ def select_classifiers(
     if "me" in kinds:
         chosen += ready
     if not chosen:
-        text = "No classifiers found: no custom classifier is ready; leave owners out or add IBM."
-        raise images_error(sources, text, 404)
+        reason = "No custom classifier is ready; leave owners out or add IBM."
+        raise images_error(sources, "No classifiers found", 404, reason)
     return chosen, []
 
 

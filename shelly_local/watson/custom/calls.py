@@ -74,8 +74,8 @@ class CustomClassifierCalls:
         """Create a custom classifier and train it, in a process beside.
 
         Ask :meth:`get_classifier` until ``status`` is ``ready``, or ``failed`` with an
-        ``explanation``. A picture teaches the expression of its largest face; pictures without
-        a face are left out. Of the pictures only embeddings are kept, for updates.
+        ``explanation``. Learnt from are faces where nearly all pictures show one,
+        whole pictures elsewhere, or both. Of the pictures only embeddings are kept, for updates.
 
         Args:
             name: any text.
@@ -85,7 +85,8 @@ class CustomClassifierCalls:
                 beside a single class.
             negative_examples_filename: accepted and unused.
             headers: ``X-Watson-Learning-Opt-Out: true`` keeps nothing of the pictures;
-                ``X-Watson-Metadata: customer_id=...`` says whose they are.
+                ``X-Watson-Metadata: customer_id=...`` says whose they are; ``X-Shelly-Learn-From``
+                is ``faces``, ``pictures``, ``both``, or ``auto`` for what the data tell.
             **examples: classes as the first SDKs gave them: ``smile_positive_examples=...``.
 
         Returns:
@@ -109,6 +110,7 @@ class CustomClassifierCalls:
                 negative_examples,
                 learning_opt_out=labels.learning_opt_out,
                 customer_id=labels.customer_id,
+                learn_from=labels.learn_from,
             )
         )
 
@@ -179,6 +181,7 @@ class CustomClassifierCalls:
                 negative_examples,
                 learning_opt_out=labels.learning_opt_out,
                 customer_id=labels.customer_id,
+                learn_from=labels.learn_from,
             )
         )
 

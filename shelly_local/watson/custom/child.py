@@ -34,7 +34,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
     ``{"do": "embed", "faces": true}`` with a picture: ``{"found": "face"}`` or ``{"found": "no
     face"}`` with the embedding of its largest face, zero for none, and the features of the
     picture; ``{"found": "not looked"}`` with the features, if ``faces`` is false; or ``{"found":
-    "no picture"}``. ``{"do": "fit"}`` with these and classes: ``{"found": kind,
+    "no picture"}``. ``{"do": "fit", "way": way}`` with these and classes: ``{"found": kind,
     "text": explanation}`` with weights, biases and loss. What goes wrong otherwise is
     ``{"error": sentence}``.
     """
@@ -51,7 +51,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
                     classifier, encoder = EmotionClassifier(model), PictureEncoder()
                 answer = _embed(classifier, encoder, payload, faces=bool(message["faces"]))
             else:
-                answer = _fit(payload)
+                answer = _fit(payload, str(message["way"]))
         except ShellyError as error:
             answer = {"error": str(error)}, b""
         except MemoryError:
@@ -78,10 +78,10 @@ def _embed(
     return {"found": "face"}, to_bytes(embeddings[0], features)
 
 
-def _fit(payload: bytes) -> tuple[dict[str, Any], bytes]:
+def _fit(payload: bytes, way: str) -> tuple[dict[str, Any], bytes]:
     from shelly_local.watson.custom.learning import learn
 
-    heads, text = learn(*from_bytes(payload, 4))
+    heads, text = learn(*from_bytes(payload, 4), way=way)
     loss = np.array(heads.loss)
     return {"found": heads.kind, "text": text}, to_bytes(heads.weights, heads.biases, loss)
 

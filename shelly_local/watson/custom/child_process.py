@@ -81,19 +81,19 @@ class WorkerProcess:
         message, payload = self._ask("embed", picture, PICTURE_SECONDS, faces=faces)
         return str(message["found"]), list(from_bytes(payload, 2)) if payload else []
 
-    def fit(self, pictures: Pictures) -> tuple[Heads, str]:
+    def fit(self, pictures: Pictures, way: str = "auto") -> tuple[Heads, str]:
         """The heads, and what they were learnt from, see ``learning.learn``.
 
         Raises:
             TrainingError: the process cannot go on.
         """
         rows = (pictures.embeddings, pictures.features, pictures.shows_face, pictures.positive)
-        message, payload = self._ask("fit", to_bytes(*rows), FIT_SECONDS)
+        message, payload = self._ask("fit", to_bytes(*rows), FIT_SECONDS, way=way)
         weights, biases, loss = from_bytes(payload, 3)
         return Heads(weights, biases, str(message["found"]), float(loss)), str(message["text"])
 
     def _ask(
-        self, what: str, payload: bytes, seconds: float, **options: bool
+        self, what: str, payload: bytes, seconds: float, **options: bool | str
     ) -> tuple[dict[str, Any], bytes]:
         process = self._process
         assert process.stdin is not None

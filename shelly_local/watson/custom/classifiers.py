@@ -97,6 +97,7 @@ class CustomClassifiers:
         *,
         learning_opt_out: bool = False,
         customer_id: str | None = None,
+        learn_from: str = "auto",
     ) -> Classifier:
         """Check the pictures, note a classifier with status ``training``, and train it.
 
@@ -106,6 +107,8 @@ class CustomClassifiers:
             negatives: a zip file of pictures that show none of the classes.
             learning_opt_out: keep nothing of the pictures; no update is possible then.
             customer_id: whose data these are, for :meth:`delete_user_data`.
+            learn_from: ``"faces"``, ``"pictures"``, ``"both"``, or ``"auto"`` for what the data
+                tell.
 
         Raises:
             ApiException: 400 for bad names, fewer than two zip files, or what is wrong with
@@ -131,7 +134,7 @@ class CustomClassifiers:
             learning_opt_out=learning_opt_out,
         )
         with self._store.writing():
-            record.job = self._new_job(list(positives), learning_opt_out)
+            record.job = self._new_job(list(positives), learning_opt_out, learn_from)
             while not record.classifier_id:
                 record.classifier_id = new_classifier_id(name)
                 try:
@@ -153,6 +156,7 @@ class CustomClassifiers:
         *,
         learning_opt_out: bool = False,
         customer_id: str | None = None,
+        learn_from: str = "auto",
     ) -> Classifier:
         """Add pictures to a class, or classes, and train again on all pictures.
 
@@ -164,6 +168,7 @@ class CustomClassifiers:
             negatives: further pictures that show none of the classes.
             learning_opt_out: keep nothing of any picture from now on; this is the last update.
             customer_id: whose data these are, beside those whose data the classifier has.
+            learn_from: see :meth:`create`.
 
         Raises:
             ApiException: as for :meth:`create`; 404 for an unknown id; 409 while the
@@ -182,7 +187,7 @@ class CustomClassifiers:
             before = replace(record)
             record.customer_ids = list(dict.fromkeys([*record.customer_ids, *label]))
             classes = list(dict.fromkeys([*record.classes, *positives]))
-            record.job = self._new_job(classes, learning_opt_out)
+            record.job = self._new_job(classes, learning_opt_out, learn_from)
             self._store.write(record)
             try:
                 self._training.add(Task(classifier_id, record.job.token, sets))
@@ -308,8 +313,9 @@ class CustomClassifiers:
             )
         return sets
 
-    def _new_job(self, classes: Iterable[str], learning_opt_out: bool) -> Job:
-        return Job(uuid.uuid4().hex, self._training.name(), [*classes], learning_opt_out)
+    def _new_job(self, classes: Iterable[str], learning_opt_out: bool, learn_from: str) -> Job:
+        name = self._training.name()
+        return Job(uuid.uuid4().hex, name, [*classes], learning_opt_out, learn_from=learn_from)
 
     def _known(self, classifier_id: str) -> tuple[Record, Heads | None]:
         view = self._catalogue.view(classifier_id)

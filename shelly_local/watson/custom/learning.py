@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelly_local.errors import TrainingError
-from shelly_local.watson.custom.heads import Heads, train_heads
+from shelly_local.watson.custom.heads import KINDS, Heads, train_heads
 
 #: Share of the pictures of every class that must show a face for faces to be learnt from.
 FACES_SHARE = 0.8
@@ -47,6 +47,7 @@ def learn(
     features: NDArray[np.float32],
     shows_face: NDArray[np.int8],
     positive: NDArray[np.bool_],
+    way: str = "auto",
 ) -> tuple[Heads, str]:
     """The heads, and a sentence on what they were learnt from.
 
@@ -54,6 +55,7 @@ def learn(
         faces, features: see :func:`inputs`; E is 0 where the pictures are not known any more.
         shows_face: (N,), see ``pictures.Pictures``.
         positive: (N, C), see ``heads.train_heads``.
+        way: one of ``names.WAYS``.
 
     Raises:
         TrainingError: too few faces where nothing else is known, or cross-validation is no better
@@ -62,8 +64,12 @@ def learn(
     has_face, looked_at = shows_face == 1, int((shows_face >= 0).sum())
     which = "" if looked_at == len(shows_face) else f" of {len(shows_face)} that were looked at"
     shown = f"{int(has_face.sum())} of {looked_at} pictures{which} show a face"
-    if not features.shape[1]:
+    if way == "faces" or not features.shape[1]:
+        if not all(_enough_faces(has_face, column) for column in positive.T):
+            raise TrainingError(f"There are too few faces to learn from them ({shown}).")
         best = _fit("faces", faces, features, has_face, positive)
+    elif way in KINDS:
+        best = _fit(way, faces, features, np.ones_like(has_face), positive)
     elif not _shows_faces(has_face, positive):
         best = _fit("pictures", faces, features, np.ones_like(has_face), positive)
     else:
@@ -84,11 +90,13 @@ def learn(
 
 def _shows_faces(has_face: NDArray[np.bool_], positive: NDArray[np.bool_]) -> bool:
     return all(
-        has_face[column].mean() >= FACES_SHARE
-        and has_face[column].sum() >= _MIN_FACES
-        and has_face[~column].sum() >= _MIN_FACES
+        has_face[column].mean() >= FACES_SHARE and _enough_faces(has_face, column)
         for column in positive.T
     )
+
+
+def _enough_faces(has_face: NDArray[np.bool_], column: NDArray[np.bool_]) -> bool:
+    return bool(min(has_face[column].sum(), has_face[~column].sum()) >= _MIN_FACES)
 
 
 def _fit(

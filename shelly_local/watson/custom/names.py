@@ -25,6 +25,10 @@ _CLASSIFIER_ID = re.compile(r"[A-Za-z0-9_-]{1,30}_[0-9]{1,10}", re.ASCII)
 _LEAST_NUMBER, _MOST_NUMBER = 100_000_000, 2**31
 
 
+#: What a training may be told to learn from; the first decides by the pictures.
+WAYS = ("auto", "faces", "pictures", "both")
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingHeaders:
     """What request headers say about the pictures of a training call.
@@ -32,21 +36,24 @@ class TrainingHeaders:
     Attributes:
         learning_opt_out: keep nothing of the pictures.
         customer_id: whose data they are; None if nothing is said.
+        learn_from: one of ``WAYS``.
     """
 
     learning_opt_out: bool = False
     customer_id: str | None = None
+    learn_from: str = "auto"
 
 
 def training_headers(headers: Mapping[str, object] | None) -> TrainingHeaders:
-    """Read ``X-Watson-Learning-Opt-Out`` and ``X-Watson-Metadata: customer_id=...``.
+    """Read ``X-Watson-Learning-Opt-Out``, ``X-Watson-Metadata: customer_id=...`` and ours.
 
     Args:
         headers: names in any case; None is none.
 
     Raises:
         ApiException: 400, if the opt-out is neither true nor false, or the customer id is
-            empty or too long. Taking such a header for "no" would keep what must not be kept.
+            empty or too long, as taking such a header for "no" would keep what must not be kept;
+            or ``X-Shelly-Learn-From`` is none of ``WAYS``.
     """
     given = {name.lower(): str(value).strip() for name, value in (headers or {}).items()}
     opt_out = given.get("x-watson-learning-opt-out", "").lower()
@@ -59,7 +66,10 @@ def training_headers(headers: Mapping[str, object] | None) -> TrainingHeaders:
         key, found, value = part.partition("=")
         if found and key.strip().lower() == "customer_id":
             customer_id = checked_customer_id(unquote(value.strip()))
-    return TrainingHeaders(opt_out in ("1", "true"), customer_id)
+    way = given.get("x-shelly-learn-from", "").lower() or WAYS[0]
+    if way not in WAYS:
+        raise request_error(f"X-Shelly-Learn-From must be one of {', '.join(WAYS)}; got {way!r}.")
+    return TrainingHeaders(opt_out in ("1", "true"), customer_id, way)
 
 
 def checked_customer_id(customer_id: str) -> str:

@@ -46,6 +46,7 @@ class Job:
         pictures: the pictures, once all have been read; from then on the training can be
             done again by any process.
         attempts: how often it has been begun.
+        learn_from: one of ``names.WAYS``.
     """
 
     token: str
@@ -54,6 +55,7 @@ class Job:
     learning_opt_out: bool = False
     pictures: ArraysFile | None = None
     attempts: int = 1
+    learn_from: str = "auto"
 
 
 @dataclass(slots=True)

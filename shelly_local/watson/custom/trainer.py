@@ -156,7 +156,7 @@ class Trainer:
             try:
                 pictures = self._pictures(task, record, worker)
                 pictures.check(record.job.classes)
-                heads, explanation = worker.fit(pictures)
+                heads, explanation = worker.fit(pictures, record.job.learn_from)
             finally:
                 with self._changed:
                     self._worker = None
@@ -191,7 +191,7 @@ class Trainer:
         if record.pictures:
             arrays = self._store.load(task.classifier_id, record.pictures)
             earlier = pictures_from_arrays(arrays, len(record.classes))
-        pictures = read_pictures(task.sets, job.classes, earlier, worker.embed)
+        pictures = read_pictures(task.sets, job.classes, earlier, worker.embed, job.learn_from)
         if not job.learning_opt_out:
             content = pictures.as_arrays()
             with self._store.writing():
@@ -217,6 +217,7 @@ def read_pictures(
     classes: Sequence[str],
     earlier: Pictures | None,
     embed: Callable[..., tuple[str, Sequence[NDArray[np.float32]]]],
+    way: str = "auto",
 ) -> Pictures:
     """Every picture's embeddings; what cannot be read is left out.
 
@@ -226,7 +227,9 @@ def read_pictures(
     """
     collection = Collection(classes, earlier)
     counts = []
-    faces = True
+    # Those of a class that has earlier ones may be needed later.
+    faces = way != "pictures"
+    may_stop = way == "auto" and earlier is None
     for entry in sets:
         found: Counter[str] = Counter()
         for digest, picture in entry.pictures():
@@ -240,7 +243,7 @@ def read_pictures(
                 collection.add(digest, entry.name, face, features, shows_face=_SHOWS_FACE[kind])
             # With so few faces in a class, the rest is learnt from as a whole.
             most = (1 - FACES_SHARE) * len(entry.members)
-            faces = faces and not (entry.name and earlier is None and found["no face"] > most)
+            faces = faces and not (entry.name and may_stop and found["no face"] > most)
         counts.append((entry, found))
     faces_only = earlier is not None and not earlier.features.shape[1]
 
