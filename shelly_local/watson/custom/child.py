@@ -81,7 +81,8 @@ def _embed(
 def _fit(payload: bytes, way: str) -> tuple[dict[str, Any], bytes]:
     from shelly_local.watson.custom.learning import learn
 
-    heads, text = learn(*from_bytes(payload, 4), way=way)
+    faces, features, shows_face, positive = from_bytes(payload, 4)
+    heads, text = learn(faces, features, shows_face, positive, way)
     loss = np.array(heads.loss)
     return {"found": heads.kind, "text": text}, to_bytes(heads.weights, heads.biases, loss)
 
