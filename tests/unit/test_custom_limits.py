@@ -166,6 +166,17 @@ def test_too_many_pictures(service: VisualRecognition, plain: bytes) -> None:
     )
 
 
+def test_more_pictures_than_a_call_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_sets, "MAX_CALL_PICTURES", 25)
+    files = [[tiny(13 * number + each) for each in range(13)] for number in range(2)]
+    zips = {name: zipped(each) for name, each in zip("ab", files, strict=True)}
+    with pytest.raises(ApiException, match="The call has more than 25 pictures") as caught:
+        training_sets.read_training_sets(zips, None)
+    assert caught.value.code == 413
+    monkeypatch.setattr(training_sets, "MAX_CALL_PICTURES", 26)
+    assert len(training_sets.read_training_sets(zips, None)) == 2
+
+
 def test_too_large_a_call(
     service: VisualRecognition, smiles: bytes, plain: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

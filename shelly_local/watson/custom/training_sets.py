@@ -18,6 +18,9 @@ from shelly_local.watson.uploads import ImagesFile, is_picture, open_zip, read_m
 #: IBM's limits of pictures in a zip file, and of bytes in a call.
 MIN_PICTURES, MAX_PICTURES = 10, 10_000
 MAX_CALL_BYTES = 256 * 1024 * 1024
+#: Pictures of all zip files of a call: what is learnt from each takes 7 kB, and twice that for a
+#: moment. IBM's limits of bytes leave room for fewer photos.
+MAX_CALL_PICTURES = 20_000
 #: Entries of a zip file: as many pictures, as much beside each (``__MACOSX``), and folders.
 MAX_ENTRIES = 2 * MAX_PICTURES + 2_000
 #: Bytes of all pictures of a zip file, unpacked. Pictures hardly shrink in a zip; more
@@ -97,6 +100,8 @@ def read_training_sets(
             if total > MAX_CALL_BYTES:
                 raise _error(f"The call has more than the {MAX_CALL_BYTES >> 20} MB allowed.", 413)
             sets.append(TrainingSet(name, data, _checked_members(data, title(name))))
+            if sum(len(each.members) for each in sets) > MAX_CALL_PICTURES:
+                raise _error(f"The call has more than {MAX_CALL_PICTURES:,} pictures.", 413)
         except ImageError as error:
             raise _error(f"{title(name)}: {error}", error.code) from error
     return sets
