@@ -14,6 +14,7 @@ read from Linux' /proc, and missing elsewhere.
 from __future__ import annotations
 
 import argparse
+import colorsys
 import io
 import json
 import random
@@ -58,8 +59,9 @@ def training_memory(server: Server) -> float | None:
     return max(trainings, default=None)
 
 
-def make_zip(photos: Sequence[Image.Image], count: int, rng: random.Random) -> bytes:
-    """A zip file of ``count`` different pictures."""
+def make_zip(photos: Sequence[Image.Image], count: int, rng: random.Random, hue: float) -> bytes:
+    """A zip file of ``count`` different pictures with a strip of a hue, 0 to 1, that tells them."""
+    strip = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 1.0, 0.8))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(count):
@@ -70,6 +72,7 @@ def make_zip(photos: Sequence[Image.Image], count: int, rng: random.Random) -> b
                 picture.size, Image.Transform.AFFINE, (1, 0, shift[0], 0, 1, shift[1])
             )
             picture = ImageEnhance.Brightness(picture).enhance(rng.uniform(0.7, 1.3))
+            picture.paste(strip, (0, 0, picture.width // 6, picture.height))
             file = io.BytesIO()
             picture.save(file, "JPEG", quality=85)
             archive.writestr(f"{number:04d}.jpg", file.getvalue())
@@ -152,7 +155,12 @@ def main() -> None:
             photos.append(ImageOps.contain(photo.convert("RGB"), (SIDE, SIDE)))
     rng = random.Random(0)
     zips = [
-        make_zip(photos[number % len(photos) :] + photos, arguments.pictures, rng)
+        make_zip(
+            photos[number % len(photos) :] + photos,
+            arguments.pictures,
+            rng,
+            number / max(arguments.classes),
+        )
         for number in range(max(arguments.classes))
     ]
     photo_bytes = arguments.photos[0].read_bytes()

@@ -88,7 +88,7 @@ def test_no_field_beyond_ibms(server: WatsonServer, trained: str) -> None:
     # Models of some SDKs refuse what they do not know.
     found = server.get(path_of(trained)).json
     assert set(found) == {"classifier_id", "name", "owner", "status", "core_ml_enabled",
-                          "created", "updated", "classes"}  # fmt: skip
+                          "created", "updated", "classes", "explanation"}  # fmt: skip
     assert found["updated"] == found["created"]
     assert uuid.UUID(found["owner"])
     assert re.fullmatch(r"Smileorcalm_[1-9]\d{8,9}", trained)
@@ -226,11 +226,16 @@ def test_a_class_that_cannot_be_learnt(
 def test_pictures_without_a_face_are_counted(server: WatsonServer, no_face_photo: Path) -> None:
     cats = zipped([(f"{n}.jpg", no_face_photo.read_bytes() + bytes([n])) for n in range(12)])
     reply = server.send(
-        CLASSIFIERS, part("name", "cats"), part("cat_positive_examples", cats), calm()
+        CLASSIFIERS,
+        part("name", "cats"),
+        part("cat_positive_examples", cats),
+        calm(),
+        headers={"X-Shelly-Learn-From": "faces"},
     )
     failed = server.settled(reply.json["classifier_id"])
     assert failed["status"] == "failed"
-    assert "12" in failed["explanation"]
+    assert "too few faces" in failed["explanation"]
+    assert "of 22 pictures show a face" in failed["explanation"]
     picture = part("images_file", smiling()[0].read_bytes(), "me.jpg")
     reply = server.send(CLASSIFY, picture, part("classifier_ids", failed["classifier_id"]))
     assert reply.status == 404

@@ -199,6 +199,7 @@ ALWAYS = [
     if entry
     not in (
         ("get", "/v3/classify"),  # fetching is off
+        ("get", "/v3/detect_faces"),
         ("post", "/v3/classifiers"),  # needs zip files of ten faces
         ("post", "/v3/classifiers/{classifier_id}"),
         ("delete", "/v3/classifiers/{classifier_id}"),

@@ -131,7 +131,8 @@ def test_a_failure_of_every_image_is_an_exception_with_the_answer_as_body() -> N
         classified_images([outcome(TruncatedImageError("It ends."), image="a.jpg")], ["emotion"])
     error = caught.value
     assert (error.code, error.status_code, error.http_response) == (400, 400, None)
-    assert error.message == str(error) == error.body["images"][0]["error"]["description"]
+    (info,) = [image["error"] for image in error.body["images"]]
+    assert error.message == str(error) == f"{info['description']} ({info['reason']})"
     assert error.body["images"][0]["image"] == "a.jpg"
     assert error.body["images_processed"] == 1
     assert error.result is error.info is error.body

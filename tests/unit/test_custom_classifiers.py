@@ -20,6 +20,8 @@ from tests.custom_pictures import OTHERS, neutral, settled, smiling, zipped
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
+FROM_FACES = {"X-Shelly-Learn-From": "faces"}
+
 
 @pytest.fixture
 def service(classifier: EmotionClassifier, tmp_path: Path) -> Iterator[VisualRecognition]:
@@ -95,8 +97,9 @@ def test_what_is_said_of_a_classifier(service: VisualRecognition) -> None:
     assert found == service.get_classifier(created["classifier_id"]).get_result()
     assert found.keys() == {
         *("classifier_id", "name", "owner", "status", "core_ml_enabled", "created", "updated"),
-        "classes",
+        *("classes", "explanation"),
     }
+    assert found["explanation"] == "Learnt from faces: 20 of 20 pictures show a face."
     assert found["status"] == "ready"
     assert found["core_ml_enabled"] is False
     assert found["classes"] == [{"class": "smile"}, {"class": "plain"}]
@@ -179,27 +182,28 @@ def test_an_update_that_fails_leaves_the_old_version(service: VisualRecognition)
     settled(service.custom_classifiers, classifier_id)
     before = scores(service, OTHERS / "030-smiling.jpg", classifier_id)
     seas = {"sea": zipped(pictures_without_a_face(12))}
-    service.update_classifier(classifier_id, seas)
+    service.update_classifier(classifier_id, seas, headers=FROM_FACES)
     found = settled(service.custom_classifiers, classifier_id)
     assert found["status"] == "ready"
     assert found["explanation"].startswith("Retraining failed, the earlier version answers: ")
-    assert "sea_positive_examples: 12 pictures, 0 with a face" in found["explanation"]
+    assert "too few faces to learn from them (20 of 32 pictures" in found["explanation"]
     assert found["classes"] == [{"class": "smile"}, {"class": "plain"}]
     assert "retrained" not in found
     assert scores(service, OTHERS / "030-smiling.jpg", classifier_id) == before
     service.update_classifier(classifier_id, {"smile": zipped(smiling())})
-    assert "explanation" not in settled(service.custom_classifiers, classifier_id)
+    found = settled(service.custom_classifiers, classifier_id)
+    assert found["explanation"].startswith("Learnt from faces: ")
 
 
 def test_too_few_faces_are_counted(service: VisualRecognition) -> None:
     seas = zipped([*pictures_without_a_face(9), *smiling()[:3]])
-    answer = service.create_classifier("Seas", {"sea": seas, "plain": zipped(neutral())})
+    answer = service.create_classifier(
+        "Seas", {"sea": seas, "plain": zipped(neutral())}, headers=FROM_FACES
+    )
     found = settled(service.custom_classifiers, answer.get_result()["classifier_id"])
     assert found["status"] == "failed"
     assert found["explanation"] == (
-        "Too few faces in sea_positive_examples: at least 5 are needed for each class "
-        "(sea_positive_examples: 12 pictures, 3 with a face; "
-        "plain_positive_examples: 10 pictures, 10 with a face)."
+        "There are too few faces to learn from them (13 of 22 pictures show a face)."
     )
     error = refusal(service.update_classifier, found["classifier_id"], {"sea": zipped(smiling())})
     assert "has failed and cannot be updated" in str(error)

@@ -181,7 +181,7 @@ def test_a_text_file(service: VisualRecognition) -> None:
             "image": "letter.jpg",
             "error": {
                 "code": 400,
-                "description": error.message,
+                "description": error.body["error"]["description"],
                 "error_id": "input_error",
                 "reason": error.body["error"]["reason"],
             },

@@ -17,6 +17,7 @@ from shelly_local.watson.contract.failures import (
     answer_body,
     error_info,
     image_entry,
+    told,
 )
 from shelly_local.watson.contract.types import (
     DEFAULT_THRESHOLD,
@@ -124,7 +125,7 @@ def classified_images(
         codes = {error["code"] for error in errors}
         code = codes.pop() if len(codes) == 1 else 400
         body["error"] = errors[0]  # where the first SDKs look for a reason
-        raise ApiException(code, message=errors[0]["description"], body=body)
+        raise ApiException(code, message=told(errors[0]), body=body)
     return body
 
 
@@ -175,9 +176,7 @@ def detected_faces(
     if errors and len(errors) == len(outcomes):
         codes = {error["code"] for error in errors}
         code = codes.pop() if len(codes) == 1 else 400
-        raise ApiException(
-            code, message=errors[0]["description"], body={**body, "error": errors[0]}
-        )
+        raise ApiException(code, message=told(errors[0]), body={**body, "error": errors[0]})
     return body
 
 

@@ -57,7 +57,7 @@ def images_error(
         error["reason"] = reason
     body = answer_body([image_entry(source, error=error) for source in sources], [])
     body["error"] = error
-    return ApiException(code, message=description, body=body)
+    return ApiException(code, message=told(error), body=body)
 
 
 def not_found_error(description: str) -> ApiException:
@@ -87,6 +87,12 @@ def error_info(error: ShellyError) -> ErrorInfo:
     if reason := getattr(error, "reason", ""):
         info["reason"] = reason
     return info
+
+
+def told(error: ErrorInfo) -> str:
+    """An error as one text, for people: what programs compare, and the reason behind it."""
+    reason = error.get("reason")
+    return f"{error['description']} ({reason})" if reason else error["description"]
 
 
 def answer_body(
