@@ -50,6 +50,9 @@ class FetchError(ShellyError):
         super().__init__(f"URL Fetcher error: Could not fetch URL: {text}")
         self.reason = reason
 
+    def __str__(self) -> str:
+        return f"{self.description} ({self.reason})" if self.reason else self.description
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from shelly_local.errors import ImageError, MissingExtraError, ShellyError
+from shelly_local.errors import ImageError, MissingExtraError, ShellyError, TrainingError
 from shelly_local.watson.custom.ipc import from_bytes, read_frame, to_bytes, write_frame
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def serve(requests: BinaryIO, answers: BinaryIO, model: Path) -> None:
                 answer = _embed(classifier, encoder, payload, faces=bool(message["faces"]))
             else:
                 answer = _fit(payload, str(message["way"]))
+        except TrainingError as error:
+            answer = {"error": str(error), "whole": True}, b""
         except ShellyError as error:
             answer = {"error": str(error)}, b""
         except MemoryError:

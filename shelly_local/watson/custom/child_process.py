@@ -114,6 +114,8 @@ class WorkerProcess:
                 f"The training process ended unexpectedly (exit status {process.wait()})."
             )
         message, payload = answer
+        if "whole" in message:
+            raise TrainingError(str(message["error"]))
         if "error" in message:
             raise TrainingError(f"Training failed: {message['error']}")
         return message, payload
