@@ -23,7 +23,8 @@ CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Watson-Authorization-Token, "
-    "X-Watson-Learning-Opt-Out, X-Watson-Metadata, X-Watson-Test, X-IBMCloud-SDK-Analytics",
+    "X-Watson-Learning-Opt-Out, X-Watson-Metadata, X-Watson-Test, X-IBMCloud-SDK-Analytics, "
+    "X-Shelly-Learn-From",
     "Access-Control-Expose-Headers": "X-Global-Transaction-Id, Retry-After",
     "Access-Control-Max-Age": "600",
 }
