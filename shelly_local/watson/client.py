@@ -13,7 +13,7 @@ A program written for ``ibm_watson.VisualRecognitionV3`` changes its import::
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from shelly_local.errors import ShellyError
@@ -47,6 +47,7 @@ from shelly_local.watson.uploads import ImagesFile, read_images, upload_name
 if TYPE_CHECKING:
     from shelly_local.backends import Backend
     from shelly_local.vision.classifier import EmotionClassifier
+    from shelly_local.watson.custom.catalogue import Snapshot
 
     PhotoClassifier = EmotionClassifier | Backend
 
@@ -229,19 +230,10 @@ class VisualRecognition(CustomClassifierCalls):
         custom = {name: found[name] for name in ids if name in found}
         general = [name for name in ids if name in self._reader.general_ids]
         built_in = len(custom) + len(general) < len(ids)
-        outcomes: list[ImageOutcome] = []
-        if images_file is not None:
-            held = images_file if isinstance(images_file, bytes | bytearray | memoryview) else b""
-            with beside(len(held)):
-                for source, data in read_images(images_file, upload.get("image"), warnings):
-                    outcomes.append(self._reader.read(data, source, built_in, custom, general))
-        if url:
-            got = fetched or self.fetch(url)
-            source = {"source_url": url}
-            if isinstance(got, Fetched):
-                source["resolved_url"] = got.resolved_url
-            picture = got.data if isinstance(got, Fetched) else got
-            outcomes.append(self._reader.read(picture, source, built_in, custom, general))
+        outcomes = self._outcomes(
+            (images_file, upload.get("image")), url, fetched, warnings,
+            built_in=built_in, custom=custom, general=general,
+        )  # fmt: skip
         return DetailedResponse(response=classified_images(outcomes, ids, limit, warnings, entries))
 
     def detect_faces(
@@ -272,21 +264,38 @@ class VisualRecognition(CustomClassifierCalls):
         if images_file is None and not url:
             raise no_images_error()
         warnings: list[WarningInfo] = []
-        outcomes: list[ImageOutcome] = []
+        name = None if images_file is None else images_filename or upload_name(images_file)
+        outcomes = self._outcomes((images_file, name), url, fetched, warnings)
+        return DetailedResponse(response=detected_faces(outcomes, warnings))
+
+    def _outcomes(
+        self,
+        upload: tuple[ImagesFile | None, str | None],
+        url: str | None,
+        fetched: Fetched | ShellyError | None,
+        warnings: list[WarningInfo],
+        *,
+        built_in: bool = True,
+        custom: Mapping[str, Snapshot] | None = None,
+        general: Sequence[str] = (),
+    ) -> list[ImageOutcome]:
+        """What becomes of each picture of a call: those of the file first, then that of the url."""
+        images_file, name = upload
+        custom = custom or {}
+        outcomes = []
         if images_file is not None:
-            name = images_filename or upload_name(images_file)
             held = images_file if isinstance(images_file, bytes | bytearray | memoryview) else b""
             with beside(len(held)):
                 for source, data in read_images(images_file, name, warnings):
-                    outcomes.append(self._reader.read(data, source, True, {}, ()))
+                    outcomes.append(self._reader.read(data, source, built_in, custom, general))
         if url:
             got = fetched or self.fetch(url)
             source = {"source_url": url}
             if isinstance(got, Fetched):
                 source["resolved_url"] = got.resolved_url
             picture = got.data if isinstance(got, Fetched) else got
-            outcomes.append(self._reader.read(picture, source, True, {}, ()))
-        return DetailedResponse(response=detected_faces(outcomes, warnings))
+            outcomes.append(self._reader.read(picture, source, built_in, custom, general))
+        return outcomes
 
     def fetch(self, url: str) -> Fetched | ShellyError:
         """Fetch a photo if ``allow_url`` permits it, for ``classify`` to be called later.

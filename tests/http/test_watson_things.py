@@ -187,6 +187,7 @@ def test_a_custom_classifier_of_things(server: WatsonServer) -> None:
     )
     assert found["status"] == "ready"
     assert found["explanation"].startswith("Learnt from whole pictures: ")
+    assert "of 24 that were looked at" in found["explanation"]  # enough of them to know
     path = f"{CLASSIFY}&classifier_ids={found['classifier_id']}"
     for seed in range(50, 56):
         for stripes in (True, False):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from shelly_local import VisualRecognition
 from shelly_local.errors import TrainingError
+from shelly_local.vision.classifier import EmotionClassifier
+from shelly_local.vision.detector import FaceDetector
 from shelly_local.watson.custom import CustomClassifiers
 from shelly_local.watson.custom.learning import learn
 from shelly_local.watson.custom.store import arrays_file
@@ -107,3 +111,34 @@ def test_a_classifier_of_the_first_version_answers_and_learns(
     assert found["explanation"].startswith("Learnt from faces: ")
     assert classes(smiling_photo) == ["smile"]
     recognition.close(wait=True)
+
+
+class Doubting(FaceDetector):
+    """The detector, as sure of every face as it is told."""
+
+    def __init__(self, confidence: float) -> None:
+        super().__init__()
+        self._confidence = confidence
+
+    def examined(self, pixels: Any, faces: Any) -> list[Any]:
+        found = super().examined(pixels, faces)
+        return [(replace(face, confidence=self._confidence), *rest) for face, *rest in found]
+
+
+@pytest.mark.parametrize(
+    ("confidence", "moods", "things"), [(0.94, 0, False), (0.96, 7, False), (0.99, 7, True)]
+)
+def test_a_mood_is_said_of_a_sure_face_only(
+    smiling_photo: Path, tmp_path: Path, confidence: float, moods: int, things: bool
+) -> None:
+    recognition = VisualRecognition(
+        classifier=EmotionClassifier(detector=Doubting(confidence)),
+        default="general",
+        data_dir=tmp_path,
+    )
+    answer = recognition.classify(smiling_photo, classifier_ids="emotion,default", threshold=0)
+    emotion, default = answer.get_result()["images"][0]["classifiers"]
+    assert len(emotion["classes"]) == moods
+    assert ("person" in {each["class"] for each in default["classes"]}) is things
+    faces = recognition.detect_faces(smiling_photo).get_result()["images"][0]["faces"]
+    assert len(faces) == bool(moods)
