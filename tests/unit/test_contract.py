@@ -16,7 +16,7 @@ from shelly_local.errors import (
     TruncatedImageError,
 )
 from shelly_local.results import CLASSES, Face, FaceEmotion, PhotoEmotions
-from shelly_local.watson.contract.answer import class_scores, classified_images
+from shelly_local.watson.contract.answer import class_scores, classified_images, detected_faces
 from shelly_local.watson.contract.failures import error_info, images_error, no_images_error
 from shelly_local.watson.contract.options import (
     MAX_LIST,
@@ -325,3 +325,12 @@ def test_a_list_has_an_end(value: Any) -> None:
     with pytest.raises(ApiException, match=f"owners names {MAX_LIST + 1} things") as caught:
         parse_list(value(names), "owners")
     assert caught.value.code == 400
+
+
+def test_a_face_at_the_edge_lies_inside_the_picture() -> None:
+    face = FaceEmotion(Face((-3.5, 5.2, 108.0, 90.9), (), 1.0), HAPPY)
+    found = PhotoEmotions(width=100, height=80, faces=(face,))
+    answer = detected_faces([ImageOutcome({}, found)])
+    assert answer["images"][0]["faces"] == [
+        {"face_location": {"height": 75, "left": 0, "top": 5, "width": 100}}
+    ]

@@ -104,11 +104,13 @@ def test_a_classifier_of_the_first_version_answers_and_learns(
 
     assert classes(smiling_photo) == ["smile"]
     assert classes(no_face_photo) == []
-    recognition.update_classifier(name, {"smile": zipped(smiling())})
+    cats = [(f"{n}.jpg", no_face_photo.read_bytes() + bytes([n])) for n in range(10)]
+    recognition.update_classifier(name, {"smile": zipped(smiling())}, zipped(cats))
     custom = recognition.custom_classifiers
     found = settled(custom, name)
     assert found["status"] == "ready"
-    assert found["explanation"].startswith("Learnt from faces: ")
+    # Cats without a face would be examples of nothing.
+    assert found["explanation"] == "Learnt from faces: 20 of 20 pictures show a face."
     assert classes(smiling_photo) == ["smile"]
     recognition.close(wait=True)
 

@@ -197,3 +197,8 @@ def test_several_backends_where_one_answers(
     with pytest.raises(SystemExit):
         main(["classify", str(smiling_photo), "--backend", "local,rekognition"])
     assert "--backend takes one name here" in capsys.readouterr().err
+
+
+def test_what_default_answers_for_whom() -> None:
+    assert resolve(COMMANDS, {}, table="serve", environment={})["default"] == "general"
+    assert resolve(COMMANDS, {}, table="web", environment={})["default"] == "emotion"
